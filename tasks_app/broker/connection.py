@@ -1,0 +1,195 @@
+"""The way to Redis: what a lost answer means, and connections that outlive a call.
+
+redis-py's own client is not used for the hot path: by default it silently repeats a call whose
+answer timed out, up to ten times, and its pool costs a third of a call. A connection here serves
+one call at a time, is kept for the next one, and never crosses a fork.
+"""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NoReturn
+
+from redis import ConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
+from redis.exceptions import (
+    ConnectionError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+from redis.retry import Retry
+
+from ..conf import conf
+from ..exceptions import QueueFull, QueueUnavailable, UnknownOutcome
+from .scripts import Script
+
+FRESH_SECONDS = 1.0  # a connection used this recently is taken to be alive
+MOST_SPARES = 64
+
+# Error codes by which a server says that it cannot write now, and may later.
+NOT_NOW = frozenset(
+    "LOADING READONLY MASTERDOWN CLUSTERDOWN TRYAGAIN MISCONF BUSY NOREPLICAS NOAUTH "
+    "WRONGPASS NOPERM".split()
+)
+
+
+class Link:
+    """Calls to one server. Safe to use from many threads, and after a fork."""
+
+    def __init__(self, url: str, *, timeout: float):
+        self.url = url
+        self.timeout = timeout
+        self.pool = ConnectionPool.from_url(
+            url,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            health_check_interval=0,
+            client_name="dtps",
+        )
+        self._spares: deque[tuple[AbstractConnection, float]] = deque(maxlen=MOST_SPARES)
+        _links.append(self)
+
+    def call(self, *command: Any, answer_within: float | None = None) -> Any:
+        """Send one command; return its answer, bytes for texts.
+
+        Raise QueueUnavailable if it was not carried out, UnknownOutcome if that is not known,
+        and redis-py's ResponseError if the server refused it. Never repeats it.
+        """
+        connection = self._take()
+        try:
+            connection.send_command(*command)
+            if answer_within is None:
+                answer = connection.read_response()
+            else:
+                answer = connection.read_response(timeout=answer_within)
+        except ResponseError as error:
+            self._keep(connection)
+            _raise_for(error)
+        except (ConnectionError, TimeoutError, OSError) as error:
+            connection.disconnect()
+            raise UnknownOutcome(f"Redis did not answer {command[0]}: {error}") from error
+        except BaseException:
+            connection.disconnect()  # an answer may still be on its way
+            raise
+        self._keep(connection)
+        return answer
+
+    def run(self, script: Script, anchor: str, *arguments: Any) -> Any:
+        """Run an operation on the shard of ``anchor``. Raises as ``call`` does, and QueueFull."""
+        try:
+            return self.call("EVALSHA", script.sha, 1, anchor, *arguments)
+        except NoScriptError:  # a server that restarted, failed over, or was told to forget
+            return self.call("EVAL", script.text, 1, anchor, *arguments)
+
+    def client(self) -> Redis:
+        """A plain client, for reading and for tests."""
+        return Redis(connection_pool=self.pool)
+
+    def close(self) -> None:
+        """Close what is open; the next call opens anew."""
+        while self._spares:
+            self._spares.popleft()[0].disconnect()
+        self.pool.disconnect()
+
+    def abandon(self) -> None:
+        """Drop the connections without a word to the server: they belong to another process."""
+        for connection, _ in self._spares:
+            _close_quietly(connection)
+        self._spares.clear()
+        self.pool.reset()
+
+    def _take(self) -> AbstractConnection:
+        while True:
+            try:
+                connection, used_at = self._spares.pop()  # the warmest
+            except IndexError:
+                return self._open()
+            if time.monotonic() - used_at < FRESH_SECONDS or _is_silent(connection):
+                return connection
+            connection.disconnect()
+
+    def _open(self) -> AbstractConnection:
+        connection = self.pool.make_connection()
+        try:
+            connection.connect()
+        except (RedisError, OSError) as error:
+            connection.disconnect()
+            raise QueueUnavailable(f"Redis cannot be reached at {safe(self.url)}: {error}") from error
+        return connection
+
+    def _keep(self, connection: AbstractConnection) -> None:
+        if len(self._spares) < MOST_SPARES:
+            self._spares.append((connection, time.monotonic()))
+        else:
+            connection.disconnect()
+
+
+def _is_silent(connection: AbstractConnection) -> bool:
+    """Whether nothing, not even the end of the stream, waits to be read."""
+    try:
+        return not connection.can_read(0)
+    except (RedisError, OSError):
+        return False
+
+
+def _close_quietly(connection: AbstractConnection) -> None:
+    sock = getattr(connection, "_sock", None)
+    if sock is not None:
+        os.close(sock.detach())  # shutdown() would end the other process' stream too
+        connection._sock = None
+
+
+def _raise_for(error: ResponseError) -> NoReturn:
+    if isinstance(error, OutOfMemoryError):
+        raise QueueFull("Redis has no memory left for more tasks.") from error
+    code = str(error).partition(" ")[0]
+    if code in NOT_NOW or type(error) is not ResponseError and not isinstance(error, NoScriptError):
+        raise QueueUnavailable(f"Redis refuses to work at the moment: {error}") from error
+    raise error
+
+
+def safe(url: str) -> str:
+    """The address without its password."""
+    before, at, after = url.rpartition("@")
+    return f"{before.partition('://')[0]}://***@{after}" if at else url
+
+
+_links: list[Link] = []
+_lock = threading.Lock()
+
+
+@cache
+def _link(url: str, timeout: float) -> Link:
+    return Link(url, timeout=timeout)
+
+
+def link(url: str | None = None) -> Link:
+    """The process' link to ``url``, by default to the configured server."""
+    with _lock:
+        return _link(url or conf().redis_url, conf().socket_timeout_seconds)
+
+
+def close_all() -> None:
+    """Close every open connection, as before a fork."""
+    for each in _links:
+        each.close()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    for each in _links:
+        each.abandon()
+
+
+_register: Callable[..., None] = os.register_at_fork
+_register(after_in_child=_after_fork)

@@ -1,0 +1,49 @@
+"""The names of everything in Redis: built here and in ``lua/parts/keys.lua``, nowhere else."""
+
+from urllib.parse import quote, unquote
+
+from ..conf import conf
+
+
+def shard_of(queue: str) -> int:
+    """The shard that a queue lives in."""
+    return conf().shards.get(queue, 0)
+
+
+def shards() -> list[int]:
+    """Every shard in use."""
+    return sorted({0, *conf().shards.values()})
+
+
+def anchor(shard: int = 0) -> str:
+    """What all keys of a shard begin with; its braces keep them in one cluster slot."""
+    return f"{conf().namespace}:{{s{shard}}}"
+
+
+def key(shard: int, name: str) -> str:
+    return f"{anchor(shard)}:{name}"
+
+
+def escaped(queue: str) -> str:
+    """A queue's name as it stands in keys and definitions: any text is legal to Django."""
+    return quote(queue, safe="")
+
+
+def ready(queue: str) -> str:
+    return key(shard_of(queue), f"q:{escaped(queue)}:ready")
+
+
+def scheduled(queue: str) -> str:
+    return key(shard_of(queue), f"q:{escaped(queue)}:scheduled")
+
+
+def held(shard: int, executor: str) -> str:
+    return key(shard, f"held:{executor}")
+
+
+def wake(shard: int, executor: str) -> str:
+    return key(shard, f"wake:{executor}")
+
+
+def unescaped(queue: str) -> str:
+    return unquote(queue)

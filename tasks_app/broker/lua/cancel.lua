@@ -1,0 +1,40 @@
+-- cancel: end open tasks, wherever they are.
+--
+-- include: keys clock tasks writes
+--
+-- KEYS[1] the shard's anchor
+--
+-- ARGV[1] line for their attempts
+-- ARGV[2...] ids
+--
+-- Returns the status that each had before, "" for one that Redis does not know; a final one stays as it is.
+-- Who runs a cancelled task has lost its token: whatever he reports is stale.
+
+local ids = {}
+for i = 2, #ARGV do
+  ids[#ids + 1] = ARGV[i]
+end
+
+local before = {}
+local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
+for n, id in ipairs(ids) do
+  if not definitions[n] then
+    before[n] = ""
+  else
+    local state = read_state(states[n])
+    local owner = state.owner
+    before[n] = state.status
+    if move(state, "cancelled") then
+      append(state, ARGV[1])
+      keep(id, state)
+      count("cancelled")
+      local queue = waits(definitions[n])
+      redis.call("ZREM", ready_of(queue), id)
+      redis.call("ZREM", scheduled_of(queue), id)
+      redis.call("ZREM", expiring_of(queue), id)
+      if owner ~= "" then redis.call("HDEL", held_by(owner), id) end
+    end
+  end
+end
+write_all()
+return before

@@ -1,0 +1,69 @@
+-- finish: decide the outcome of held tasks. Only who holds a task under its token may: that one
+-- check guards against late workers, reapers, thieves and repeated calls alike.
+
+-- Apply one outcome to a held task's state. Returns the moment it may run again, or nothing if it is over.
+local function settle(id, state, outcome, pause_ms, line)
+  local started = outcome ~= "released"
+  if started and state.status == "assigned" then
+    state.starts = state.starts + 1 -- too short to have been published as processing
+  end
+  append(state, line)
+  if outcome == "retry" or outcome == "failed" then
+    state.failures = state.failures + 1
+    count(outcome == "retry" and "retried" or "failed")
+  elseif outcome == "completed" then
+    count("completed")
+  end
+  if outcome == "completed" or outcome == "failed" then
+    move(state, outcome)
+    return nil
+  end
+  if pause_ms > 0 then
+    move(state, outcome == "retry" and "retrying" or "scheduled")
+  else
+    move(state, "pending")
+  end
+  return now + pause_ms
+end
+
+-- Finish the tasks described from ARGV[first] on; write_all() stores it. Returns the stale ids.
+local function finish_all(executor, first)
+  local ids, stale = {}, {}
+  for i = first, #ARGV, 5 do
+    ids[#ids + 1] = ARGV[i]
+  end
+  if #ids == 0 then return stale end
+  local tokens, states = ask(held_by(executor), ids), ask(STATES, ids)
+  local done, again, seen = {}, {}, {}
+  for n, id in ipairs(ids) do
+    local i = first + (n - 1) * 5
+    if tokens[n] and tokens[n] == ARGV[i + 1] and not seen[id] then
+      seen[id] = true
+      local state = read_state(states[n])
+      local at = settle(id, state, ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4])
+      keep(id, state)
+      done[#done + 1] = id
+      if at then again[#again + 1] = { id, at } end
+    else
+      stale[#stale + 1] = id
+    end
+  end
+  if #stale > 0 then count("stale", #stale) end
+  local waiting = {}
+  for n, item in ipairs(again) do
+    waiting[n] = item[1]
+  end
+  for n, definition in ipairs(ask(PAYLOADS, waiting)) do
+    place(again[n][1], definition, again[n][2])
+  end
+  if #done > 0 then redis.call("HDEL", held_by(executor), unpack(done)) end
+  return stale
+end
+
+local function split(text)
+  local words = {}
+  for word in string.gmatch(text, "%S+") do
+    words[#words + 1] = word
+  end
+  return words
+end

@@ -1,0 +1,20 @@
+-- keys: the names of everything in one shard, built from its anchor KEYS[1], "dtps:{s0}".
+
+local base = KEYS[1] .. ":"
+local PAYLOADS = base .. "payloads" -- hash  task id -> definition, never changed
+local STATES = base .. "states" -- hash  task id -> header, newline, attempts; none while a task merely waits
+local CHANGES = base .. "changes" -- stream  one entry a call: ids "a b c" of the tasks that changed
+local COUNTERS = base .. "counters" -- hash  name -> how often since the last reset
+local QUEUES = base .. "queues" -- set  every queue that ever held a task
+local PAUSED = base .. "paused" -- set  the queues that give nothing out
+local DUE = base .. "due" -- zset  queue -> when the promoter has to look at it next, ms
+local LEASES = base .. "leases" -- zset  worker -> until when its silence is believed, ms
+local ASIDE = base .. "aside" -- list  sorted sets that a purge has put aside
+
+local function ready_of(queue) return base .. "q:" .. queue .. ":ready" end -- zset  task id -> rank
+local function scheduled_of(queue) return base .. "q:" .. queue .. ":scheduled" end -- zset  task id -> ms
+local function expiring_of(queue) return base .. "q:" .. queue .. ":expiring" end -- zset  task id -> ms
+local function idle_of(queue) return base .. "q:" .. queue .. ":idle" end -- zset  executor -> until, ms
+local function held_by(executor) return base .. "held:" .. executor end -- hash  task id -> token
+local function wake_of(executor) return base .. "wake:" .. executor end -- list  one token a wake-up
+local function executors_of(worker) return base .. "executors:" .. worker end -- set  executor ids

@@ -1,0 +1,56 @@
+-- tasks: read the two texts that make a task, and change its state by the table of moves.
+
+-- The first line of a definition: "1|queue|rank|expires\n", written by message.py.
+local function waits(definition)
+  return string.match(definition, "^%d+|([^|]*)|(%-?%d+)|(%d+)\n")
+end
+
+local function ask(key, ids)
+  if #ids == 0 then return {} end
+  return redis.call("HMGET", key, unpack(ids))
+end
+
+local HEADER = "^(%a+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|(%d+)\n(.*)$"
+
+-- The state as a table; that of a task which merely waits is not stored.
+local function read_state(raw, waiting)
+  if not raw then
+    return { status = waiting or "pending", epoch = 1, run = 1, version = 1, starts = 0,
+      failures = 0, crashes = 0, owner = "", changed = 0, attempts = "" }
+  end
+  local status, epoch, run, version, starts, failures, crashes, owner, changed, attempts =
+    string.match(raw, HEADER)
+  return { status = status, epoch = epoch, run = run, version = version, starts = starts,
+    failures = failures, crashes = crashes, owner = owner, changed = changed, attempts = attempts }
+end
+
+-- Whether the move is in the table of states.py; if so, made. A refused move changes nothing.
+local function move(state, status, owner)
+  if not string.find(MOVES, " " .. state.status .. ">" .. status .. " ", 1, true) then
+    return false
+  end
+  state.status = status
+  state.owner = owner or ""
+  state.version = state.version + 1
+  state.changed = now
+  return true
+end
+
+-- Attempts are lines of JSON that only Python reads; the oldest go when they grow too long.
+local LONGEST = 4 * 1024 * 1024 -- bytes
+
+local function append(state, line)
+  if line == "" then return end
+  local attempts = state.attempts .. line .. "\n"
+  while #attempts > LONGEST do
+    local first = string.find(attempts, "\n", 1, true)
+    if first == #attempts then break end
+    attempts = string.sub(attempts, first + 1)
+  end
+  state.attempts = attempts
+end
+
+local function write_state(s)
+  return s.status .. "|" .. s.epoch .. "|" .. s.run .. "|" .. s.version .. "|" .. s.starts .. "|"
+    .. s.failures .. "|" .. s.crashes .. "|" .. s.owner .. "|" .. s.changed .. "\n" .. s.attempts
+end

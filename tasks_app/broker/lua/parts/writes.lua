@@ -1,0 +1,95 @@
+-- writes: what a script wants to change, collected first and written at its end. A script that
+-- fails is not rolled back, so nothing is written before the last check has passed.
+
+local new_states, changed_ids = {}, {}
+local ready, scheduled, expiring = {}, {}, {} -- queue -> {score, id, score, id, ...}
+local counts = {} -- counter -> by how much
+
+local function add(sets, queue, score, id)
+  local set = sets[queue]
+  if not set then
+    set = {}
+    sets[queue] = set
+  end
+  set[#set + 1] = score
+  set[#set + 1] = id
+end
+
+local function count(name, by)
+  counts[name] = (counts[name] or 0) + (by or 1)
+end
+
+local function keep(id, state)
+  new_states[#new_states + 1] = id
+  new_states[#new_states + 1] = write_state(state)
+  changed_ids[#changed_ids + 1] = id
+end
+
+-- Put a task where it waits: in ready, or in scheduled until `at` (ms).
+local function place(id, definition, at)
+  local queue, rank, expires = waits(definition)
+  if at > now then
+    add(scheduled, queue, at, id)
+  else
+    add(ready, queue, rank, id) -- a rank has up to 16 digits: passed on as text, never counted with
+  end
+  if expires ~= "0" then
+    add(expiring, queue, expires, id)
+  end
+end
+
+-- Every move into ready ends here: up to ten executors with a free slot hear of it.
+local MOST_WOKEN = 10
+local TOKEN_MS = 5000
+
+local function wake(queue, tasks)
+  local idle = idle_of(queue)
+  for _ = 1, math.min(tasks, MOST_WOKEN) do
+    local last = redis.call("ZPOPMAX", idle)
+    if #last == 0 then return end
+    if tonumber(last[2]) < now then -- and so are all the others
+      redis.call("DEL", idle)
+      return
+    end
+    local list = wake_of(last[1])
+    redis.call("RPUSH", list, "1")
+    redis.call("PEXPIRE", list, TOKEN_MS)
+  end
+end
+
+local function earliest(set)
+  local least = tonumber(set[1])
+  for i = 3, #set, 2 do
+    least = math.min(least, tonumber(set[i]))
+  end
+  return least
+end
+
+local function write_sets()
+  for _, waiting in ipairs({ { scheduled, scheduled_of }, { expiring, expiring_of } }) do
+    for queue, set in pairs(waiting[1]) do
+      redis.call("ZADD", waiting[2](queue), unpack(set))
+      redis.call("ZADD", DUE, "LT", earliest(set), queue)
+    end
+  end
+  for queue, set in pairs(ready) do
+    redis.call("ZADD", ready_of(queue), unpack(set))
+    wake(queue, #set / 2)
+  end
+end
+
+-- Write what was collected, and start afresh.
+local function write_all()
+  if #new_states > 0 then
+    redis.call("HSET", STATES, unpack(new_states))
+  end
+  write_sets()
+  for name, by in pairs(counts) do
+    redis.call("HINCRBY", COUNTERS, name, by)
+  end
+  if #changed_ids > 0 then
+    redis.call("XADD", CHANGES, "*", "ids", table.concat(changed_ids, " "))
+  end
+  new_states, changed_ids, counts = {}, {}, {}
+  ready, scheduled, expiring = {}, {}, {}
+end

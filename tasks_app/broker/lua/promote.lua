@@ -1,0 +1,77 @@
+-- promote: move what is due into ready, and end what has expired.
+--
+-- include: keys clock tasks writes
+--
+-- KEYS[1] the shard's anchor
+--
+-- ARGV[1] most tasks to look at
+--
+-- Returns {tasks looked at, ms until the next one is due; -1 if none waits}.
+
+local limit = tonumber(ARGV[1])
+
+local function due_in(set)
+  if limit <= 0 then return {} end
+  local ids = redis.call("ZRANGEBYSCORE", set, "-inf", now, "LIMIT", 0, limit)
+  limit = limit - #ids
+  return ids
+end
+
+-- A due task becomes pending, or expired if that moment has passed too.
+local function begin(id, state, definition)
+  local _, _, expires = waits(definition)
+  if expires ~= "0" and tonumber(expires) <= now then
+    if move(state, "expired") then
+      keep(id, state)
+      count("expired")
+    end
+  elseif move(state, "pending") then
+    keep(id, state)
+    place(id, definition, now)
+  end
+end
+
+-- Only a waiting task expires; a held one comes back to `expiring` when it is given back.
+local function expire(id, state, queue)
+  if (state.status == "pending" or state.status == "scheduled" or state.status == "retrying")
+    and move(state, "expired") then
+    redis.call("ZREM", ready_of(queue), id)
+    redis.call("ZREM", scheduled_of(queue), id)
+    keep(id, state)
+    count("expired")
+  end
+end
+
+local function head(set)
+  return tonumber(redis.call("ZRANGE", set, 0, 0, "WITHSCORES")[2])
+end
+
+local queues = redis.call("ZRANGEBYSCORE", DUE, "-inf", now, "LIMIT", 0, limit)
+for _, queue in ipairs(queues) do
+  local late = due_in(expiring_of(queue))
+  local states, definitions = ask(STATES, late), ask(PAYLOADS, late)
+  for n, id in ipairs(late) do
+    if definitions[n] then expire(id, read_state(states[n]), queue) end
+  end
+  if #late > 0 then redis.call("ZREM", expiring_of(queue), unpack(late)) end
+
+  local due = due_in(scheduled_of(queue))
+  states, definitions = ask(STATES, due), ask(PAYLOADS, due)
+  for n, id in ipairs(due) do
+    if definitions[n] then begin(id, read_state(states[n], "scheduled"), definitions[n]) end
+  end
+  if #due > 0 then redis.call("ZREM", scheduled_of(queue), unpack(due)) end
+end
+write_all()
+
+for _, queue in ipairs(queues) do
+  local scheduled_head, expiring_head = head(scheduled_of(queue)), head(expiring_of(queue))
+  if scheduled_head or expiring_head then
+    redis.call("ZADD", DUE, math.min(scheduled_head or math.huge, expiring_head or math.huge), queue)
+  else
+    redis.call("ZREM", DUE, queue)
+  end
+end
+
+local next_due = tonumber(redis.call("ZRANGE", DUE, 0, 0, "WITHSCORES")[2])
+return { tonumber(ARGV[1]) - limit, next_due and math.max(0, next_due - now) or -1 }

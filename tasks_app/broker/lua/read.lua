@@ -1,0 +1,11 @@
+-- read: what Redis knows of some tasks, at one moment.
+--
+-- include: keys tasks
+--
+-- KEYS[1] the shard's anchor
+--
+-- ARGV[1...] ids
+--
+-- Returns {definitions, states}, each in the order of the ids; nil where there is none.
+
+return { ask(PAYLOADS, ARGV), ask(STATES, ARGV) }

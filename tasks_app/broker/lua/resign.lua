@@ -1,0 +1,19 @@
+-- resign: take a worker or an agent off the registers.
+--
+-- include: keys
+--
+-- KEYS[1] the shard's anchor
+--
+-- ARGV[1] "workers" or "agents"
+-- ARGV[2] its id
+--
+-- Returns 1; or 0, with nothing changed, if an executor of the worker still holds tasks.
+
+local kind, id = ARGV[1], ARGV[2]
+for _, executor in ipairs(redis.call("SMEMBERS", executors_of(id))) do
+  if redis.call("EXISTS", held_by(executor)) == 1 then return 0 end
+end
+redis.call("ZREM", kind == "workers" and LEASES or base .. "agent_leases", id)
+redis.call("HDEL", base .. kind, id)
+redis.call("DEL", executors_of(id), base .. "orders:" .. id)
+return 1

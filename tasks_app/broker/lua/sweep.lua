@@ -1,0 +1,36 @@
+-- sweep: cancel a slice of what a purge has put aside.
+--
+-- include: keys clock tasks writes
+--
+-- KEYS[1] the shard's anchor
+--
+-- ARGV[1] most tasks to look at
+-- ARGV[2] line for their attempts
+--
+-- Returns {tasks cancelled, 1 if more is put aside}.
+
+local set = redis.call("LINDEX", ASIDE, 0)
+if not set then return { 0, 0 } end
+
+local ids = redis.call("ZRANGE", set, 0, tonumber(ARGV[1]) - 1)
+local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
+local cancelled = 0
+for n, id in ipairs(ids) do
+  local state = read_state(states[n])
+  -- One that was cancelled and retried meanwhile waits in its queue again, and lives.
+  if definitions[n] and state.owner == "" then
+    local queue = waits(definitions[n])
+    if not redis.call("ZSCORE", ready_of(queue), id) and not redis.call("ZSCORE", scheduled_of(queue), id)
+      and move(state, "cancelled") then
+      append(state, ARGV[2])
+      keep(id, state)
+      count("cancelled")
+      redis.call("ZREM", expiring_of(queue), id)
+      cancelled = cancelled + 1
+    end
+  end
+end
+if #ids > 0 then redis.call("ZREM", set, unpack(ids)) end
+if redis.call("EXISTS", set) == 0 then redis.call("LPOP", ASIDE) end
+write_all()
+return { cancelled, redis.call("EXISTS", ASIDE) }

@@ -1,0 +1,48 @@
+"""The broker's Lua operations: one file in ``lua/`` each, assembled from the parts it includes."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from ..states import FINAL, MOVES
+
+LUA = files(__package__) / "lua"
+INCLUDE = re.compile(r"^-- include: (.+)$", re.MULTILINE)
+
+# A full Redis refuses new work and nothing else, so that it drains.
+REFUSED_WHEN_FULL = frozenset({"submit"})
+READS_ONLY = frozenset({"read", "stats", "fleet"})
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One operation as the server gets it."""
+
+    name: str
+    text: str
+    sha: str
+
+
+def _table_of_moves() -> str:
+    """The table of states.py for Lua, where finding a word in a text beats building a table."""
+    moves = [f"{a}>{b}" for a, after in MOVES.items() if a for b in sorted(after)]
+    return f'local MOVES = " {" ".join(moves)} "\nlocal FINAL = " {" ".join(sorted(FINAL))} "\n'
+
+
+def _flags(name: str) -> str:
+    if name in REFUSED_WHEN_FULL:
+        return "#!lua"
+    # A full Redis 7.0 refuses even a script that only reads, unless it may run out of memory.
+    return "#!lua flags=no-writes,allow-oom" if name in READS_ONLY else "#!lua flags=allow-oom"
+
+
+@cache
+def script(name: str) -> Script:
+    """Assemble an operation. Raise FileNotFoundError if there is none of that name."""
+    text = (LUA / f"{name}.lua").read_text()
+    included = INCLUDE.search(text)
+    parts = [(LUA / "parts" / f"{part}.lua").read_text() for part in included[1].split()]
+    whole = "\n".join([_flags(name), _table_of_moves(), *parts, text])
+    return Script(name, whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())

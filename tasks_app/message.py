@@ -1,0 +1,201 @@
+"""What travels: a task as it was submitted, and what became of it so far.
+
+Redis holds two texts of a task. Its *definition* never changes during a run: a first line for
+Lua, ``1|queue|rank|expires``, then JSON for Python. Its *state* is a header for Lua, then one line
+of JSON for each attempt that has ended. Lua reads first lines only; what users wrote is JSON and
+stays opaque to it.
+"""
+
+import json
+import time
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import cached_property
+from typing import Any, Self
+from urllib.parse import quote, unquote
+
+from .conf import conf
+from .states import FINAL, Status
+
+FORMAT = 1  # of a definition; a reader that knows another one refuses
+
+YEAR_MS = 31_557_600_000  # 365.25 days
+STEP_MS = 250 * YEAR_MS  # between neighbouring priorities; exact in a double up to priority 100
+MOST_DUE_MS = 100 * YEAR_MS  # a due time further from the submit than this is moved to it
+
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100  # Django's, and the only ones stored
+LEVELS = range(1, 11)  # the view on them: REST, pages and metrics
+
+_encode = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+).encode
+
+
+def now_us() -> int:
+    """This machine's clock, microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def priority_of(level: int) -> int:
+    """Django's priority for a level from 1 to 10."""
+    return (level - 5) * 20
+
+
+def level_of(priority: int) -> int:
+    """The level from 1 to 10 that a priority from -100 to 100 is shown as."""
+    return max(1, min(10, -(-priority // 20) + 5))
+
+
+def rank_of(priority: int, due_ms: int, submitted_ms: int) -> int:
+    """The place in a queue, lowest first: by priority, and inside one by due time."""
+    due_ms = max(submitted_ms - MOST_DUE_MS, min(submitted_ms + MOST_DUE_MS, due_ms))
+    return due_ms - priority * STEP_MS
+
+
+def ranks_of(level: int, at_ms: int) -> tuple[int, int]:
+    """The lowest and the highest rank that a task of a level can have, seen at ``at_ms``."""
+    priorities = [p for p in range(LOWEST_PRIORITY, HIGHEST_PRIORITY + 1) if level_of(p) == level]
+    half = STEP_MS // 2
+    return at_ms - priorities[-1] * STEP_MS - half, at_ms - priorities[0] * STEP_MS + half - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMessage:
+    """A task as it was submitted. Moments are microseconds since the epoch; 0 is none."""
+
+    id: str  # UUIDv7, so that ids sort by time
+    type: str  # name of the registered function, "package.module.function" or a short name
+    submitted_us: int
+    args: list[Any] = field(default_factory=list)  # JSON
+    kwargs: dict[str, Any] = field(default_factory=dict)  # JSON
+    queue: str = "default"
+    priority: int = 0  # Django's, -100 to 100
+    run_after_us: int = 0  # not before
+    deadline_us: int = 0  # due by then: orders the work, and lateness is marked
+    expires_us: int = 0  # begun by then, or never run
+    max_attempts: int = 1
+    backoff: float = 1.0  # seconds before the first retry, doubled each time
+    timeout: float = 0.0  # seconds an attempt may take; 0: no bound
+    backend: str = "default"  # alias in TASKS
+
+    @property
+    def rank(self) -> int:
+        """See ``rank_of``; undated work is due one ``patience_seconds`` after it may start."""
+        from_ms = max(self.submitted_us, self.run_after_us) // 1000
+        due_ms = self.deadline_us // 1000 if self.deadline_us else from_ms + _patience_ms()
+        return rank_of(self.priority, due_ms, self.submitted_us // 1000)
+
+    def encode(self) -> bytes:
+        """The definition. Raise ValueError if the arguments are not JSON."""
+        body = {
+            name: value
+            for name, default in _DEFAULTS.items()
+            if (value := getattr(self, name)) != default
+        }
+        expires_ms = -(-self.expires_us // 1000)
+        line = f"{FORMAT}|{quote(self.queue, safe='')}|{self.rank}|{expires_ms}\n"
+        return (line + _encode(body)).encode()
+
+    @classmethod
+    def decode(cls, definition: bytes) -> Self:
+        """Read a definition. Raise ValueError if it is none, or one of a newer format."""
+        line, _, body = definition.partition(b"\n")
+        if line.partition(b"|")[0] != b"%d" % FORMAT:
+            raise ValueError(f"not a task definition of format {FORMAT}: {line[:80]!r}")
+        try:
+            return cls(**json.loads(body))
+        except TypeError as error:
+            raise ValueError(f"not a task definition: {error}") from error
+
+
+# What a field that is missing from a definition stands for.
+_DEFAULTS = {
+    each.name: each.default if each.default_factory is MISSING else each.default_factory()
+    for each in fields(TaskMessage)
+}
+
+
+def _patience_ms() -> int:
+    return int(conf().patience_seconds * 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One execution that has ended, or the reason why there was none. Moments as in TaskMessage."""
+
+    number: int = 0  # of the start, in its run; 0 if nothing had started
+    run: int = 1
+    worker: str = ""
+    started_us: int = 0
+    ended_us: int = 0
+    outcome: str = ""  # a final status, "retrying", "pending" (given back) or "crashed"
+    error_type: str = ""  # dotted path of the exception's class
+    error: str = ""  # its message
+    traceback: str = ""
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+    result: Any = None  # JSON; of a completed attempt
+
+    def encode(self) -> str:
+        """One line of JSON. Raise ValueError or TypeError if the result is not JSON."""
+        return _encode({name: value for name, value in asdict(self).items() if value})
+
+    @classmethod
+    def decode(cls, line: str | bytes) -> Self:
+        return cls(**json.loads(line))
+
+
+@dataclass(frozen=True)
+class State:
+    """What became of a task so far: the header's fields, and the attempts."""
+
+    status: Status = Status.PENDING
+    epoch: int = 1
+    run: int = 1  # grows when a finished task is retried
+    version: int = 1  # grows with every move
+    starts: int = 0
+    failures: int = 0
+    crashes: int = 0
+    owner: str = ""  # the executor that holds it
+    changed_ms: int = 0  # the last move, by the server's clock; 0 for a task that just waits
+    lines: bytes = b""  # the attempts as JSON, one a line
+
+    @classmethod
+    def decode(cls, state: bytes | None) -> Self:
+        """Read a state; a task that merely waits has none."""
+        if not state:
+            return cls()
+        header, _, lines = state.partition(b"\n")
+        status, *numbers, owner, changed_ms = header.decode().split("|")
+        return cls(Status(status), *map(int, numbers), owner, int(changed_ms), lines)
+
+    @cached_property
+    def attempts(self) -> list[Attempt]:
+        """The attempts that have ended, oldest first."""
+        return [Attempt.decode(line) for line in self.lines.splitlines() if line]
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def worker(self) -> str:
+        """The worker whose executor holds the task; "" if none does."""
+        return worker_of(self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """A task as Redis has it."""
+
+    message: TaskMessage
+    state: State
+
+
+def worker_of(executor: str) -> str:
+    """The worker that an executor belongs to; its id is ``worker:number:random``."""
+    return executor.partition(":")[0]
+
+
+def queue_in(definition: bytes) -> str:
+    """The queue named in a definition's first line."""
+    return unquote(definition.split(b"|", 2)[1].decode())

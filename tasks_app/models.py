@@ -1,0 +1,152 @@
+"""What happened: one row a task, written by the recorder and by nobody else."""
+
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from .message import State, StoredTask, TaskMessage, level_of
+from .states import FINAL, Status
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(us: int) -> datetime | None:
+    """An aware datetime for microseconds since the epoch; None for 0."""
+    return EPOCH + timedelta(microseconds=us) if us else None
+
+
+class TaskRecord(models.Model):
+    """A task as the recorder last saw it: two texts as Redis had them, and what is searched for.
+
+    Moments are microseconds since the epoch, 0 for none: exact, and quick to write.
+    """
+
+    id = models.CharField(primary_key=True, max_length=64)
+    type = models.CharField(max_length=255)
+    queue = models.CharField(max_length=255)
+    priority = models.SmallIntegerField(help_text=_("Django's, -100 to 100"))
+    status = models.CharField(max_length=10, choices=Status)
+    worker = models.CharField(max_length=64, blank=True, help_text=_("of the last attempt"))
+    submitted_us = models.BigIntegerField()
+    started_us = models.BigIntegerField(default=0, help_text=_("of the first attempt"))
+    finished_us = models.BigIntegerField(default=0)
+    epoch = models.BigIntegerField(default=1)
+    run = models.IntegerField(default=1)
+    version = models.IntegerField(default=1)
+    failures = models.IntegerField(default=0)
+    deadline_missed = models.BooleanField(default=False)
+    error = models.CharField(max_length=500, blank=True, help_text=_("of the last failure, cut"))
+    definition = models.BinaryField(help_text=_("as message.py encodes it"))
+    state = models.BinaryField(help_text=_("as message.py encodes it"))
+
+    class Meta:
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
+        default_permissions = ()
+        permissions = [
+            ("view_task", _("May see tasks, workers and metrics")),
+            ("submit_task", _("May submit tasks")),
+            ("operate_task", _("May cancel, retry, pause, purge, and start and stop workers")),
+        ]
+        indexes = [
+            # Ids are UUIDv7: their order is that of time.
+            models.Index(fields=["status", "id"], name="task_status_id"),
+            models.Index(fields=["type", "id"], name="task_type_id"),
+            models.Index(fields=["queue", "id"], name="task_queue_id"),
+            models.Index(fields=["worker", "id"], name="task_worker_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"
+
+    @cached_property
+    def stored(self) -> StoredTask:
+        """The task in the form that Redis gives."""
+        message = TaskMessage.decode(bytes(self.definition))
+        return StoredTask(message, State.decode(bytes(self.state)))
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def level(self) -> int:
+        return level_of(self.priority)
+
+    @property
+    def submitted_at(self) -> datetime | None:
+        return moment(self.submitted_us)
+
+    @property
+    def started_at(self) -> datetime | None:
+        return moment(self.started_us)
+
+    @property
+    def finished_at(self) -> datetime | None:
+        return moment(self.finished_us)
+
+
+class Quarantine(models.Model):
+    """A task that the database refused, kept as it was so that nothing is lost."""
+
+    task_id = models.CharField(max_length=64)
+    definition = models.BinaryField()
+    state = models.BinaryField(blank=True)
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("quarantined task")
+        verbose_name_plural = _("quarantine")
+
+    def __str__(self) -> str:
+        return self.task_id
+
+
+class WorkerRecord(models.Model):
+    """A worker's registration, copied from Redis by the registrar."""
+
+    id = models.CharField(primary_key=True, max_length=64)
+    hostname = models.CharField(max_length=255)
+    pid = models.IntegerField(default=0)
+    queues = models.TextField(blank=True, help_text=_("comma-separated"))
+    slots = models.IntegerField(default=0)
+    status = models.CharField(max_length=10)
+    started_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    processed = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+        indexes = [models.Index(fields=["-last_seen_at"], name="worker_last_seen")]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class ApiToken(models.Model):
+    """A key to the API that acts as its user. Only the key's hash is stored."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
+    )
+    name = models.CharField(max_length=100, help_text=_("what it is used for"))
+    prefix = models.CharField(max_length=12, help_text=_("the beginning, to recognise it by"))
+    digest = models.CharField(max_length=64, unique=True, help_text=_("SHA-256 of the key"))
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+        default_permissions = ("view", "delete")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"

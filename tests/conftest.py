@@ -1,0 +1,54 @@
+"""What every test may ask for: real servers, a clean queue, and a way to wait for something."""
+
+import time
+
+import pytest
+
+from tasks_app.broker import broker as project_broker
+from tasks_app.broker import connection
+
+from .redis_server import RedisServer
+
+PATIENCE_SECONDS = 60  # how long a condition may take on a machine that is busy elsewhere
+
+
+def wait_until(condition, what="the condition", seconds=PATIENCE_SECONDS):
+    """Poll until ``condition()`` is true and return its value; fail after ``seconds``."""
+    until = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > until:
+            raise AssertionError(f"{what} did not come true within {seconds} s")
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def redis_server():
+    """The embedded Valkey, for the whole run."""
+    server = RedisServer()
+    server.start()
+    yield server
+    connection.close_all()
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def _redis_settings(settings, redis_server):
+    """Every test talks to the tests' own server, never to one that happens to run here."""
+    settings.DTPS = {**settings.DTPS, "REDIS_URL": redis_server.url}
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            **settings.CHANNEL_LAYERS["default"],
+            "CONFIG": {"hosts": [redis_server.url], "prefix": "dtps-live"},
+        }
+    }
+
+
+@pytest.fixture
+def broker(redis_server):
+    """The project's broker on an empty server."""
+    broker = project_broker()
+    broker.link.call("FLUSHALL")
+    yield broker

@@ -1,0 +1,28 @@
+"""The site's settings, with everything that is written moved into a private directory."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+# Short: the path of a Unix socket has room for 107 bytes.
+_var = os.environ.get("DTPS_VAR_DIR")
+if _var is None:
+    _var = tempfile.mkdtemp(prefix="dtps-", dir="/tmp")
+    _owner = os.getpid()
+    os.environ["DTPS_VAR_DIR"] = _var
+
+    @atexit.register
+    def _remove() -> None:
+        if os.getpid() == _owner:
+            shutil.rmtree(_var, ignore_errors=True)
+
+
+from dtps_site.settings import *  # noqa: E402, F403
+from dtps_site.settings import DATABASES, VAR_DIR  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # A file, since worker processes look at it too.
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(VAR_DIR) / "test.sqlite3")}
