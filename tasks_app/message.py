@@ -6,12 +6,11 @@ of JSON for each attempt that has ended. Lua reads first lines only; what users 
 stays opaque to it.
 """
 
-import json
 import time
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from functools import cached_property
 from typing import Any, Self
 from urllib.parse import quote, unquote
+
+import msgspec
 
 from .conf import conf
 from .states import FINAL, Status
@@ -24,10 +23,6 @@ MOST_DUE_MS = 100 * YEAR_MS  # a due time further from the submit than this is m
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100  # Django's, and the only ones stored
 LEVELS = range(1, 11)  # the view on them: REST, pages and metrics
-
-_encode = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-).encode
 
 
 def now_us() -> int:
@@ -58,15 +53,17 @@ def ranks_of(level: int, at_ms: int) -> tuple[int, int]:
     return at_ms - priorities[-1] * STEP_MS - half, at_ms - priorities[0] * STEP_MS + half - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskMessage:
-    """A task as it was submitted. Moments are microseconds since the epoch; 0 is none."""
+class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A task as it was submitted. Moments are microseconds since the epoch; 0 is none.
+
+    Make a changed copy with ``msgspec.structs.replace``.
+    """
 
     id: str  # UUIDv7, so that ids sort by time
     type: str  # name of the registered function, "package.module.function" or a short name
     submitted_us: int
-    args: list[Any] = field(default_factory=list)  # JSON
-    kwargs: dict[str, Any] = field(default_factory=dict)  # JSON
+    args: list[Any] = []  # JSON
+    kwargs: dict[str, Any] = {}  # JSON
     queue: str = "default"
     priority: int = 0  # Django's, -100 to 100
     run_after_us: int = 0  # not before
@@ -85,41 +82,30 @@ class TaskMessage:
         return rank_of(self.priority, due_ms, self.submitted_us // 1000)
 
     def encode(self) -> bytes:
-        """The definition. Raise ValueError if the arguments are not JSON."""
-        body = {
-            name: value
-            for name, default in _DEFAULTS.items()
-            if (value := getattr(self, name)) != default
-        }
+        """The definition. The arguments must be JSON; NaN would silently become null."""
         expires_ms = -(-self.expires_us // 1000)
         line = f"{FORMAT}|{quote(self.queue, safe='')}|{self.rank}|{expires_ms}\n"
-        return (line + _encode(body)).encode()
+        return line.encode() + _encode(self)
 
     @classmethod
     def decode(cls, definition: bytes) -> Self:
         """Read a definition. Raise ValueError if it is none, or one of a newer format."""
         line, _, body = definition.partition(b"\n")
-        if line.partition(b"|")[0] != b"%d" % FORMAT:
+        if not line.startswith(_FORMAT):
             raise ValueError(f"not a task definition of format {FORMAT}: {line[:80]!r}")
-        try:
-            return cls(**json.loads(body))
-        except TypeError as error:
-            raise ValueError(f"not a task definition: {error}") from error
+        return _decode_message(body)
 
 
-# What a field that is missing from a definition stands for.
-_DEFAULTS = {
-    each.name: each.default if each.default_factory is MISSING else each.default_factory()
-    for each in fields(TaskMessage)
-}
+_FORMAT = b"%d|" % FORMAT
+_encode = msgspec.json.Encoder().encode
+_decode_message = msgspec.json.Decoder(TaskMessage).decode
 
 
 def _patience_ms() -> int:
     return int(conf().patience_seconds * 1000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One execution that has ended, or the reason why there was none. Moments as in TaskMessage."""
 
     number: int = 0  # of the start, in its run; 0 if nothing had started
@@ -135,17 +121,15 @@ class Attempt:
     memory_bytes: int = 0
     result: Any = None  # JSON; of a completed attempt
 
-    def encode(self) -> str:
-        """One line of JSON. Raise ValueError or TypeError if the result is not JSON."""
-        return _encode({name: value for name, value in asdict(self).items() if value})
-
-    @classmethod
-    def decode(cls, line: str | bytes) -> Self:
-        return cls(**json.loads(line))
+    def encode(self) -> bytes:
+        """One line of JSON, as a state keeps it. The result must be JSON."""
+        return _encode(self)
 
 
-@dataclass(frozen=True)
-class State:
+_decode_attempts = msgspec.json.Decoder(Attempt).decode_lines
+
+
+class State(msgspec.Struct, frozen=True):
     """What became of a task so far: the header's fields, and the attempts."""
 
     status: Status = Status.PENDING
@@ -161,17 +145,22 @@ class State:
 
     @classmethod
     def decode(cls, state: bytes | None) -> Self:
-        """Read a state; a task that merely waits has none."""
+        """Read a state; a task that merely waits has none. Raise ValueError if it is none."""
         if not state:
             return cls()
         header, _, lines = state.partition(b"\n")
-        status, *numbers, owner, changed_ms = header.decode().split("|")
-        return cls(Status(status), *map(int, numbers), owner, int(changed_ms), lines)
+        status, epoch, run, version, starts, failures, crashes, owner, changed_ms = (
+            header.decode().split("|")
+        )
+        return cls(
+            Status(status), int(epoch), int(run), int(version),
+            int(starts), int(failures), int(crashes), owner, int(changed_ms), lines,
+        )  # fmt: skip
 
-    @cached_property
+    @property
     def attempts(self) -> list[Attempt]:
         """The attempts that have ended, oldest first."""
-        return [Attempt.decode(line) for line in self.lines.splitlines() if line]
+        return _decode_attempts(self.lines)
 
     @property
     def is_final(self) -> bool:
@@ -183,8 +172,7 @@ class State:
         return worker_of(self.owner)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTask:
+class StoredTask(msgspec.Struct, frozen=True):
     """A task as Redis has it."""
 
     message: TaskMessage

@@ -2,18 +2,19 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ..message import StoredTask
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """What an executor says of a task that it held."""
 
     id: str
     token: str
     outcome: str  # "completed", "failed", "retry" or "released"
     pause_ms: int = 0  # before a retry or a released task may start
-    line: str = ""  # one Attempt, encoded
+    line: bytes = b""  # one Attempt, encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +94,3 @@ class Lead:
 
     def __bool__(self) -> bool:
         return self.term > 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewTask:
-    """A task to store, encoded already."""
-
-    id: str
-    definition: bytes
-    run_after_ms: int = 0  # 0: at once

@@ -20,7 +20,7 @@ from ..exceptions import (
 from ..message import LEVELS, Attempt, State, StoredTask, TaskMessage, now_us, ranks_of
 from ..states import Status
 from . import keys
-from .answers import Changes, Exchange, NewTask, QueueStats, Settlement, Stats
+from .answers import Changes, Exchange, QueueStats, Settlement, Stats
 from .connection import Link, link
 from .fleet import Fleet
 from .scripts import script
@@ -119,9 +119,7 @@ class Broker:
 
     def finish(self, executor: str, settlements: Sequence[Settlement], shard: int = 0) -> list[str]:
         """Finish only. Return the ids whose settlement was stale."""
-        return self.exchange(
-            executor, "", [], limit=0, settlements=settlements, shard=shard
-        ).stale
+        return self.exchange(executor, "", [], limit=0, settlements=settlements, shard=shard).stale
 
     def claim(self, executor: str, worker: str, queues: Sequence[str], limit: int) -> Exchange:
         """Claim only, on the default shard."""
@@ -180,7 +178,9 @@ class Broker:
 
     def cancel(self, ids: Sequence[str], *, by: str = "") -> dict[str, Status | None]:
         """End open tasks. Return the status that each had before, None for an unknown one."""
-        line = Attempt(outcome=Status.CANCELLED, ended_us=now_us(), error=by and f"Cancelled by {by}.")
+        line = Attempt(
+            outcome=Status.CANCELLED, ended_us=now_us(), error=by and f"Cancelled by {by}."
+        )
         before: dict[str, Status | None] = dict.fromkeys(ids)
         for shard in keys.shards():
             asked = [task_id for task_id in ids if before[task_id] is None]

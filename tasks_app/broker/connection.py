@@ -35,8 +35,8 @@ MOST_SPARES = 64
 
 # Error codes by which a server says that it cannot write now, and may later.
 NOT_NOW = frozenset(
-    "LOADING READONLY MASTERDOWN CLUSTERDOWN TRYAGAIN MISCONF BUSY NOREPLICAS NOAUTH "
-    "WRONGPASS NOPERM".split()
+    {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "BUSY"}
+    | {"NOREPLICAS", "NOAUTH", "WRONGPASS", "NOPERM"}
 )
 
 
@@ -71,6 +71,9 @@ class Link:
                 answer = connection.read_response()
             else:
                 answer = connection.read_response(timeout=answer_within)
+        except NoScriptError:
+            self._keep(connection)
+            raise
         except ResponseError as error:
             self._keep(connection)
             _raise_for(error)
@@ -123,7 +126,9 @@ class Link:
             connection.connect()
         except (RedisError, OSError) as error:
             connection.disconnect()
-            raise QueueUnavailable(f"Redis cannot be reached at {safe(self.url)}: {error}") from error
+            raise QueueUnavailable(
+                f"Redis cannot be reached at {safe(self.url)}: {error}"
+            ) from error
         return connection
 
     def _keep(self, connection: AbstractConnection) -> None:
@@ -152,7 +157,7 @@ def _raise_for(error: ResponseError) -> NoReturn:
     if isinstance(error, OutOfMemoryError):
         raise QueueFull("Redis has no memory left for more tasks.") from error
     code = str(error).partition(" ")[0]
-    if code in NOT_NOW or type(error) is not ResponseError and not isinstance(error, NoScriptError):
+    if code in NOT_NOW or type(error) is not ResponseError:
         raise QueueUnavailable(f"Redis refuses to work at the moment: {error}") from error
     raise error
 

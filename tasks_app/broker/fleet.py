@@ -41,7 +41,8 @@ class Fleet:
 
     def resign(self, worker: str) -> bool:
         """Take a worker off. Return False, with nothing changed, if it still holds tasks."""
-        return all([self._broker.run("resign", shard, WORKERS, worker) for shard in keys.shards()])
+        gone = [self._broker.run("resign", shard, WORKERS, worker) for shard in keys.shards()]
+        return all(gone)
 
     def resign_agent(self, agent: str) -> None:
         self._broker.run("resign", 0, AGENTS, agent)

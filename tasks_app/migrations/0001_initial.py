@@ -6,7 +6,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -15,86 +14,143 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Quarantine',
+            name="Quarantine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('task_id', models.CharField(max_length=64)),
-                ('definition', models.BinaryField()),
-                ('state', models.BinaryField(blank=True)),
-                ('reason', models.TextField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("task_id", models.CharField(max_length=64)),
+                ("definition", models.BinaryField()),
+                ("state", models.BinaryField(blank=True)),
+                ("reason", models.TextField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'verbose_name': 'quarantined task',
-                'verbose_name_plural': 'quarantine',
+                "verbose_name": "quarantined task",
+                "verbose_name_plural": "quarantine",
             },
         ),
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='what it is used for', max_length=100)),
-                ('prefix', models.CharField(help_text='the beginning, to recognise it by', max_length=12)),
-                ('digest', models.CharField(help_text='SHA-256 of the key', max_length=64, unique=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(help_text="what it is used for", max_length=100)),
+                (
+                    "prefix",
+                    models.CharField(help_text="the beginning, to recognise it by", max_length=12),
+                ),
+                (
+                    "digest",
+                    models.CharField(help_text="SHA-256 of the key", max_length=64, unique=True),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API token',
-                'verbose_name_plural': 'API tokens',
-                'default_permissions': ('view', 'delete'),
+                "verbose_name": "API token",
+                "verbose_name_plural": "API tokens",
+                "default_permissions": ("view", "delete"),
             },
         ),
         migrations.CreateModel(
-            name='TaskRecord',
+            name="TaskRecord",
             fields=[
-                ('id', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('type', models.CharField(max_length=255)),
-                ('queue', models.CharField(max_length=255)),
-                ('priority', models.SmallIntegerField(help_text="Django's, -100 to 100")),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('scheduled', 'Scheduled'), ('waiting', 'Waiting'), ('assigned', 'Assigned'), ('processing', 'Processing'), ('retrying', 'Retrying'), ('completed', 'Completed'), ('failed', 'Failed'), ('cancelled', 'Cancelled'), ('expired', 'Expired')], max_length=10)),
-                ('worker', models.CharField(blank=True, help_text='of the last attempt', max_length=64)),
-                ('submitted_us', models.BigIntegerField()),
-                ('started_us', models.BigIntegerField(default=0, help_text='of the first attempt')),
-                ('finished_us', models.BigIntegerField(default=0)),
-                ('epoch', models.BigIntegerField(default=1)),
-                ('run', models.IntegerField(default=1)),
-                ('version', models.IntegerField(default=1)),
-                ('failures', models.IntegerField(default=0)),
-                ('deadline_missed', models.BooleanField(default=False)),
-                ('error', models.CharField(blank=True, help_text='of the last failure, cut', max_length=500)),
-                ('definition', models.BinaryField(help_text='as message.py encodes it')),
-                ('state', models.BinaryField(help_text='as message.py encodes it')),
+                ("id", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("type", models.CharField(max_length=255)),
+                ("queue", models.CharField(max_length=255)),
+                ("priority", models.SmallIntegerField(help_text="Django's, -100 to 100")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("scheduled", "Scheduled"),
+                            ("waiting", "Waiting"),
+                            ("assigned", "Assigned"),
+                            ("processing", "Processing"),
+                            ("retrying", "Retrying"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                            ("expired", "Expired"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "worker",
+                    models.CharField(blank=True, help_text="of the last attempt", max_length=64),
+                ),
+                ("submitted_us", models.BigIntegerField()),
+                ("started_us", models.BigIntegerField(default=0, help_text="of the first attempt")),
+                ("finished_us", models.BigIntegerField(default=0)),
+                ("epoch", models.BigIntegerField(default=1)),
+                ("run", models.IntegerField(default=1)),
+                ("version", models.IntegerField(default=1)),
+                ("failures", models.IntegerField(default=0)),
+                ("deadline_missed", models.BooleanField(default=False)),
+                (
+                    "error",
+                    models.CharField(
+                        blank=True, help_text="of the last failure, cut", max_length=500
+                    ),
+                ),
+                ("definition", models.BinaryField(help_text="as message.py encodes it")),
+                ("state", models.BinaryField(help_text="as message.py encodes it")),
             ],
             options={
-                'verbose_name': 'task',
-                'verbose_name_plural': 'tasks',
-                'permissions': [('view_task', 'May see tasks, workers and metrics'), ('submit_task', 'May submit tasks'), ('operate_task', 'May cancel, retry, pause, purge, and start and stop workers')],
-                'default_permissions': (),
-                'indexes': [models.Index(fields=['status', 'id'], name='task_status_id'), models.Index(fields=['type', 'id'], name='task_type_id'), models.Index(fields=['queue', 'id'], name='task_queue_id'), models.Index(fields=['worker', 'id'], name='task_worker_id')],
+                "verbose_name": "task",
+                "verbose_name_plural": "tasks",
+                "permissions": [
+                    ("view_task", "May see tasks, workers and metrics"),
+                    ("submit_task", "May submit tasks"),
+                    ("operate_task", "May cancel, retry, pause, purge, and start and stop workers"),
+                ],
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(fields=["status", "id"], name="task_status_id"),
+                    models.Index(fields=["type", "id"], name="task_type_id"),
+                    models.Index(fields=["queue", "id"], name="task_queue_id"),
+                    models.Index(fields=["worker", "id"], name="task_worker_id"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='WorkerRecord',
+            name="WorkerRecord",
             fields=[
-                ('id', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('hostname', models.CharField(max_length=255)),
-                ('pid', models.IntegerField(default=0)),
-                ('queues', models.TextField(blank=True, help_text='comma-separated')),
-                ('slots', models.IntegerField(default=0)),
-                ('status', models.CharField(max_length=10)),
-                ('started_at', models.DateTimeField()),
-                ('last_seen_at', models.DateTimeField()),
-                ('stopped_at', models.DateTimeField(blank=True, null=True)),
-                ('processed', models.BigIntegerField(default=0)),
-                ('failed', models.BigIntegerField(default=0)),
+                ("id", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("hostname", models.CharField(max_length=255)),
+                ("pid", models.IntegerField(default=0)),
+                ("queues", models.TextField(blank=True, help_text="comma-separated")),
+                ("slots", models.IntegerField(default=0)),
+                ("status", models.CharField(max_length=10)),
+                ("started_at", models.DateTimeField()),
+                ("last_seen_at", models.DateTimeField()),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
+                ("processed", models.BigIntegerField(default=0)),
+                ("failed", models.BigIntegerField(default=0)),
             ],
             options={
-                'verbose_name': 'worker',
-                'verbose_name_plural': 'workers',
-                'indexes': [models.Index(fields=['-last_seen_at'], name='worker_last_seen')],
+                "verbose_name": "worker",
+                "verbose_name_plural": "workers",
+                "indexes": [models.Index(fields=["-last_seen_at"], name="worker_last_seen")],
             },
         ),
     ]
