@@ -13,7 +13,7 @@ INCLUDE = re.compile(r"^-- include: (.+)$", re.MULTILINE)
 
 # A full Redis refuses new work and nothing else, so that it drains.
 REFUSED_WHEN_FULL = frozenset({"submit"})
-READS_ONLY = frozenset({"read", "stats", "fleet"})
+READS_ONLY = frozenset({"read", "stats", "fleet", "glance"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,27 @@ def _flags(name: str) -> str:
     return "#!lua flags=no-writes,allow-oom" if name in READS_ONLY else "#!lua flags=allow-oom"
 
 
+# A part is a list of declarations, each beginning at the left margin.
+DECLARATION = re.compile(r"^(?=local |--)", re.MULTILINE)
+DECLARED = re.compile(r"^local (?:function )?([\w, ]+)")
+
+
+def _used(parts: str, by: str) -> str:
+    """The declarations of ``parts`` that ``by`` needs: a script's closures are made at every call."""
+    kept = by
+    for declaration in reversed(DECLARATION.split(parts)):
+        declared = DECLARED.match(declaration)
+        names = re.findall(r"\w+", declared[1]) if declared else []
+        if any(re.search(rf"\b{name}\b", kept) for name in names):
+            kept = declaration + kept
+    return kept
+
+
 @cache
 def script(name: str) -> Script:
     """Assemble an operation. Raise FileNotFoundError if there is none of that name."""
     text = (LUA / f"{name}.lua").read_text()
     included = INCLUDE.search(text)
     parts = [(LUA / "parts" / f"{part}.lua").read_text() for part in included[1].split()]
-    whole = "\n".join([_flags(name), _table_of_moves(), *parts, text])
+    whole = f"{_flags(name)}\n{_used(_table_of_moves() + ''.join(parts), by=text)}"
     return Script(name, whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())
