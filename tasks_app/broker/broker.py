@@ -23,6 +23,7 @@ from . import keys
 from .answers import Changes, Exchange, QueueStats, Settlement, Stats
 from .connection import Link, link
 from .fleet import Fleet
+from .glance import Glance
 from .scripts import script
 
 MOST_A_CALL = 1000  # items: longer scripts would make everybody else wait
@@ -278,6 +279,14 @@ class Broker:
         if task is None:
             raise TaskNotFound(f"Redis knows no task {task_id}.")
         return task
+
+    def glance(self, ids: Sequence[str], *, newest: int = 0) -> dict[str, Glance]:
+        """A few words on those of the tasks that Redis knows, and on the newest that changed."""
+        found = {}
+        for shard in keys.shards():
+            for task_id, head, header in self.run("glance", shard, newest, *ids):
+                found[task_id.decode()] = Glance.decode(head, header)
+        return found
 
     def ready_ids(self, queue: str, level: int, limit: int) -> list[str]:
         """Up to ``limit`` ids of a level that are ready in a queue, most urgent first."""

@@ -90,6 +90,10 @@ class Fleet:
         found = self._broker.link.call("GET", keys.key(0, "leader"))
         return found.decode() if found else None
 
+    def hold(self, name: str, who: str, lease_ms: int) -> bool:
+        """Become or stay the only holder of a lease; 0 ms give it up. Return whether it is held."""
+        return bool(self._broker.run("hold", 0, name, who, lease_ms))
+
     def keep_sample(self, sample: dict[str, Any]) -> None:
         """Keep one more sample of the metrics; the oldest goes."""
         self._broker.run("sample", 0, json.dumps(sample), SAMPLES_KEPT)
