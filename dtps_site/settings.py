@@ -3,12 +3,16 @@
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import quote
 
 import dj_database_url
 from django import VERSION
 
+from workers_app.places import Places
+
 BASE_DIR = Path(__file__).resolve().parents[1]
-VAR_DIR = Path(os.environ.get("DTPS_VAR_DIR", BASE_DIR / "var"))
+VAR_DIR = Path(os.environ.get("DTPS_VAR_DIR") or BASE_DIR / "var").absolute()
+PORT = os.environ.get("PORT") or "8080"  # where `manage.py up` listens
 
 # development (the default of a checkout): DEBUG, and who sits at this machine needs no login.
 # production: nobody gets in without one, and a careless setting refuses to start.
@@ -82,15 +86,20 @@ SQLITE_OPTIONS = {
 }
 DATABASES = {
     "default": dj_database_url.config(
-        default=f"sqlite:///{VAR_DIR / 'dtps.sqlite3'}", conn_max_age=60, conn_health_checks=True
+        default=f"sqlite:///{quote(str(VAR_DIR / 'dtps.sqlite3'))}",
+        conn_max_age=60,
+        conn_health_checks=True,
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
+    VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # it opens files, but makes no directory
 
 REDIS_URL = os.environ.get("DTPS_REDIS_URL", "")  # empty: the embedded server
+EMBEDDED = Places(VAR_DIR / "valkey")
 DTPS = {
-    "REDIS_URL": REDIS_URL or f"unix://{VAR_DIR / 'valkey.sock'}?db=0",
+    "REDIS_URL": REDIS_URL or EMBEDDED.url,
+    "EMBEDDED_DIR": "" if REDIS_URL else str(EMBEDDED.directory),
     "FILES_ROOT": os.environ.get("DTPS_FILES_ROOT", str(BASE_DIR / "docs")),
 }
 

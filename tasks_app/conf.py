@@ -17,6 +17,7 @@ class Conf:
     """What a project can choose; read it with ``conf()``."""
 
     redis_url: str = "redis://127.0.0.1:6379/0"  # also unix:///path.sock?db=0
+    embedded_dir: str = ""  # where the embedded server keeps its data; "": REDIS_URL is a real one
     namespace: str = "dtps"  # the first word of every key
     shards: dict[str, int] = None  # queue -> shard number; all others live in shard 0
 
