@@ -60,5 +60,13 @@ class WorkerLost(TaskSystemError):
     """The process that ran this attempt died or stopped answering."""
 
 
+class TaskCancelled(TaskSystemError):
+    """The task was cancelled before it had an outcome."""
+
+
+class TaskExpired(TaskSystemError):
+    """The task's `expires` passed before an attempt began."""
+
+
 class NoAgent(TaskSystemError):
     """No host agent is alive to start a worker."""

@@ -7,6 +7,7 @@ stays opaque to it.
 """
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
@@ -24,10 +25,22 @@ MOST_DUE_MS = 100 * YEAR_MS  # a due time further from the submit than this is m
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100  # Django's, and the only ones stored
 LEVELS = range(1, 11)  # the view on them: REST, pages and metrics
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def now_us() -> int:
     """This machine's clock, microseconds since the epoch."""
     return time.time_ns() // 1000
+
+
+def moment(us: int) -> datetime | None:
+    """An aware datetime for microseconds since the epoch; None for 0."""
+    return EPOCH + timedelta(microseconds=us) if us else None
+
+
+def us_of(moment: datetime) -> int:
+    """Microseconds since the epoch for an aware datetime; 0 is none, so the epoch itself is 1."""
+    return (moment - EPOCH) // timedelta(microseconds=1) or 1
 
 
 def priority_of(level: int) -> int:

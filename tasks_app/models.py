@@ -1,21 +1,14 @@
 """What happened: one row a task, written by the recorder and by nobody else."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from .message import State, StoredTask, TaskMessage, level_of
+from .message import State, StoredTask, TaskMessage, level_of, moment
 from .states import FINAL, Status
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(us: int) -> datetime | None:
-    """An aware datetime for microseconds since the epoch; None for 0."""
-    return EPOCH + timedelta(microseconds=us) if us else None
 
 
 class TaskRecord(models.Model):
