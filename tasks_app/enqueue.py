@@ -1,0 +1,147 @@
+"""The one door into the queue: for REST, for Python, for whoever submits.
+
+A task is stored the moment that this returns, also inside an atomic block: a worker may run it
+before the block has committed. Until the outbox is there, write
+``transaction.on_commit(partial(task.enqueue, ...))`` where that matters.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from uuid_utils import uuid7
+
+from .broker import broker
+from .compat import DEFAULT_TASK_BACKEND_ALIAS
+from .conf import conf
+from .exceptions import InvalidCall, ValueTooLarge
+from .lookup import is_id
+from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, TaskMessage, now_us
+from .normalize import normalized, queue_error, size_of
+from .registry import TaskType
+
+LATEST_US = 253_402_300_799_999_999  # the last moment of the year 9999
+EARLIEST_US = -62_135_596_800_000_000  # the first one of the year 1
+MOST_ATTEMPTS = 1_000_000
+MOST_SECONDS = 10 * 366 * 86_400  # of a pause or a time limit
+
+
+class TaskRequest(NamedTuple):
+    """What somebody asks for. None leaves an option to the type, and then to the settings."""
+
+    type: TaskType
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = {}
+    queue: str | None = None
+    priority: int | None = None  # Django's, -100 to 100
+    run_after_us: int = 0
+    deadline_us: int = 0
+    expires_us: int = 0
+    max_attempts: int | None = None
+    backoff: float | None = None  # seconds
+    timeout: float | None = None  # seconds
+    backend: str = DEFAULT_TASK_BACKEND_ALIAS
+    id: str | None = None  # a new one if None
+
+
+def submit(requests: Sequence[TaskRequest]) -> list[TaskMessage]:
+    """Store tasks, all of them or none. Raise as ``message_of`` and the broker's submit do."""
+    messages = [message_of(request) for request in requests]
+    broker().submit_many(messages)
+    return messages
+
+
+def message_of(request: TaskRequest) -> TaskMessage:
+    """The task that a request asks for.
+
+    Raise InvalidCall, which names the fields that are wrong, or ValueTooLarge.
+    """
+    errors = options_errors(request)
+    values = {}
+    for name, value in (("args", list(request.args)), ("kwargs", dict(request.kwargs))):
+        try:
+            values[name] = normalized(value)
+            size_of(values[name])
+        except (TypeError, ValueError) as error:
+            errors[name] = [f"Cannot be stored as JSON: {error}."]
+    if errors:
+        raise InvalidCall(errors)
+    return message_with(request, values["args"], values["kwargs"])
+
+
+def message_with(request: TaskRequest, args: list, kwargs: dict) -> TaskMessage:
+    """The task that a request with sound options asks for, its arguments normalized already.
+
+    Raise ValueTooLarge, or ValueError if a text in the arguments is not one.
+    """
+    asked, limit = request.type, conf().max_payload_bytes
+    size = size_of(args) + size_of(kwargs)
+    if size > limit:
+        raise ValueTooLarge(f"The arguments take {size:,} bytes as JSON; {limit:,} are allowed.")
+    return TaskMessage(
+        id=request.id or str(uuid7()),
+        type=asked.name,
+        submitted_us=now_us(),
+        args=args,
+        kwargs=kwargs,
+        queue=_first(request.queue, asked.queue),
+        priority=int(_first(request.priority, asked.priority)),
+        run_after_us=request.run_after_us,
+        deadline_us=request.deadline_us,
+        expires_us=request.expires_us,
+        max_attempts=_first(request.max_attempts, asked.max_attempts, conf().max_attempts),
+        backoff=float(_first(request.backoff, asked.backoff, conf().backoff_seconds)),
+        timeout=float(_first(request.timeout, asked.timeout, 0)),
+        backend=request.backend,
+    )
+
+
+def options_errors(request: TaskRequest) -> dict[str, list[str]]:
+    """What is wrong with a request, apart from its arguments: field -> sentences."""
+    said = {
+        "id": "" if request.id is None or is_id(request.id) else "This is not a task id.",
+        "queue": "" if request.queue is None else queue_error(request.queue),
+        "priority": _priority_error(request.priority),
+        "run_after": moment_error(request.run_after_us),
+        "deadline": moment_error(request.deadline_us),
+        "expires": moment_error(request.expires_us) or _expires_error(request.expires_us),
+        "max_attempts": attempts_error(request.max_attempts),
+        "backoff": seconds_error(request.backoff),
+        "timeout": seconds_error(request.timeout),
+    }
+    return {name: [sentence] for name, sentence in said.items() if sentence}
+
+
+def attempts_error(value: Any) -> str:
+    if value is None or (_is_whole(value) and 1 <= value <= MOST_ATTEMPTS):
+        return ""
+    return f"Must be a whole number from 1 to {MOST_ATTEMPTS:,}."
+
+
+def seconds_error(value: Any) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or (is_number and math.isfinite(value) and 0 <= value <= MOST_SECONDS):
+        return ""
+    return f"Must be a number of seconds from 0 to {MOST_SECONDS:,}."
+
+
+def moment_error(us: Any) -> str:
+    return "" if _is_whole(us) and EARLIEST_US <= us <= LATEST_US else "This is not a moment."
+
+
+def _expires_error(us: int) -> str:
+    return "This moment has passed already." if us and us <= now_us() else ""
+
+
+def _priority_error(value: Any) -> str:
+    if value is None or (_is_whole(value) and LOWEST_PRIORITY <= value <= HIGHEST_PRIORITY):
+        return ""
+    return f"Must be a whole number from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}."
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _first(*values: Any) -> Any:
+    return next(value for value in values if value is not None)
