@@ -20,7 +20,9 @@ if _var is None:
 
 
 from dtps_site.settings import *  # noqa: E402, F403
-from dtps_site.settings import DATABASES, VAR_DIR  # noqa: E402
+from dtps_site.settings import DATABASES, INSTALLED_APPS, VAR_DIR  # noqa: E402
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.sample"]
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

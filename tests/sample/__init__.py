@@ -1,0 +1,1 @@
+"""An app with task types of every awkward kind."""

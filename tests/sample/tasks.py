@@ -1,0 +1,136 @@
+"""Task types for tests. Some of them are for tests of real processes: see their first lines."""
+
+import asyncio
+import os
+import signal as signals
+import sys
+import time
+from pathlib import Path
+
+from tasks_app.compat import task
+
+
+@task
+def record(path, text):
+    """Append one line to a file: in one write, so that no two lines ever mix."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, f"{text}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+@task
+def block_until(path, seconds=60):
+    """Run until a file exists."""
+    until = time.monotonic() + seconds
+    while not Path(path).exists():
+        if time.monotonic() > until:
+            raise TimeoutError(f"{path} did not appear within {seconds} s")
+        time.sleep(0.01)
+
+
+@task
+def die(signal=int(signals.SIGKILL)):
+    """Kill the process that runs this."""
+    os.kill(os.getpid(), signal)
+
+
+@task
+def raise_error(message="Broken on purpose."):
+    """Fail."""
+    raise ValueError(message)
+
+
+@task
+def big_result(n):
+    """Return a text of n bytes."""
+    return "x" * n
+
+
+@task
+def bad_result():
+    """Return what is not JSON."""
+    return object()
+
+
+@task
+def echo(*args, **kwargs):
+    """Return all that came in."""
+    return {"args": list(args), "kwargs": kwargs}
+
+
+@task
+def awkward_names(task, args, queue, priority, timeout, id, self):
+    """Take arguments that are called like our own."""
+    return [task, args, queue, priority, timeout, id, self]
+
+
+@task
+async def async_echo(value):
+    """Return the value, from a coroutine."""
+    await asyncio.sleep(0)
+    return value
+
+
+@task(takes_context=True)
+def context_attempt(context):
+    """Return the number of this attempt, and what it sees of itself."""
+    result = context.task_result
+    return [context.attempt, result.status, result.id]
+
+
+@task
+def leave():
+    """Raise SystemExit."""
+    sys.exit(3)
+
+
+@task
+def interrupt():
+    """Raise KeyboardInterrupt."""
+    raise KeyboardInterrupt
+
+
+@task(max_attempts=3, backoff=0)
+def fail_until(path, times):
+    """Fail so many times, counted in a file, then return the count."""
+    with Path(path).open("a+") as file:
+        file.write("x")
+        file.flush()
+        count = os.fstat(file.fileno()).st_size
+    if count <= times:
+        raise RuntimeError(f"Failure {count} of {times}.")
+    return count
+
+
+@task(priority=50, queue_name="mail", max_attempts=5, backoff=2.5, timeout=30)
+def declared():
+    """Declare every option.
+
+    And more text.
+    """
+
+
+def _hidden():
+    """Be found under no name."""
+
+
+hidden = task(_hidden)
+nameless = task(lambda: 0)
+
+
+class Holder:
+    @staticmethod
+    @task
+    def held():
+        """Live where no module path leads."""
+
+
+def nested_function():
+    """A function that Django refuses to make a task of."""
+
+    def inner():
+        """Be nested."""
+
+    return inner
