@@ -79,6 +79,10 @@ class Link:
             _raise_for(error)
         except (ConnectionError, TimeoutError, OSError) as error:
             connection.disconnect()
+            if getattr(
+                error, "status_code", None
+            ):  # it did answer: LOADING, NOAUTH, too many clients
+                raise QueueUnavailable(f"Redis refuses to work at the moment: {error}") from error
             raise UnknownOutcome(f"Redis did not answer {command[0]}: {error}") from error
         except BaseException:
             connection.disconnect()  # an answer may still be on its way
@@ -121,7 +125,8 @@ class Link:
             connection.disconnect()
 
     def _open(self) -> AbstractConnection:
-        connection = self.pool.make_connection()
+        # Not by pool.make_connection(), which counts what it makes and refuses after a hundred.
+        connection = self.pool.connection_class(**self.pool.connection_kwargs)
         try:
             connection.connect()
         except (RedisError, OSError) as error:
@@ -164,8 +169,8 @@ def _raise_for(error: ResponseError) -> NoReturn:
 
 def safe(url: str) -> str:
     """The address without its password."""
-    before, at, after = url.rpartition("@")
-    return f"{before.partition('://')[0]}://***@{after}" if at else url
+    before, at, after = url.partition("?")[0].rpartition("@")
+    return f"{before.partition('://')[0]}://***@{after}" if at else after
 
 
 _links: list[Link] = []

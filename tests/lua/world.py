@@ -1,0 +1,217 @@
+"""Short words for the broker's tests: a task, a worker, an outcome, all that the server holds."""
+
+import hashlib
+from collections import defaultdict
+
+import uuid_utils
+
+from tasks_app.broker import keys
+from tasks_app.broker.answers import Settlement
+from tasks_app.broker.connection import Link
+from tasks_app.broker.scripts import Script
+from tasks_app.message import Attempt, State, TaskMessage, now_us
+from tasks_app.states import FINAL, HELD, Status
+
+PATIENCE_SECONDS = 60
+REAL_TIME = 'redis.call("TIME")'
+TEST_TIME = '{ 0, redis.call("GET", KEYS[1] .. ":clock") * 1000 }'
+
+
+class EditedLink(Link):
+    """Sends the scripts with some of their text replaced: a clock for tests, a planted bug."""
+
+    def __init__(self, url):
+        super().__init__(url, timeout=PATIENCE_SECONDS)
+        self.edits = []  # (operation or None for all, old text, new text)
+
+    def edit(self, old, new, only=None):
+        self.edits.append((only, old, new))
+
+    def run(self, script, anchor, *arguments):
+        text = script.text
+        for only, old, new in self.edits:
+            if only in (None, script.name):
+                assert only is None or old in text, f"{script.name} has no {old!r} (any more)"
+                text = text.replace(old, new)
+        sha = hashlib.sha1(text.encode()).hexdigest()
+        return super().run(Script(script.name, text, sha), anchor, *arguments)
+
+
+class Clock:
+    """Time in the scripts, which stands still until it is moved."""
+
+    def __init__(self, broker):
+        self.link = broker.link
+        self.now_ms = now_us() // 1000
+        self.advance(0)
+        broker.link.edit(REAL_TIME, TEST_TIME)
+
+    def advance(self, ms):
+        self.now_ms += ms
+        self.link.call("SET", keys.key(0, "clock"), self.now_ms)
+
+    def in_us(self, ms):
+        """The moment so many milliseconds from now, as messages have it."""
+        return (self.now_ms + ms) * 1000
+
+
+def task(**fields):
+    """A new task as submitted at this moment."""
+    given = {"id": str(uuid_utils.uuid7()), "type": "test", "submitted_us": now_us(), **fields}
+    return TaskMessage(**given)
+
+
+def submitted(broker, count=1, **fields):
+    """Submit some equal tasks; return them in order of their ids."""
+    tasks = [task(**fields) for _ in range(count)]
+    broker.submit_many(tasks)
+    return tasks
+
+
+def executor_of(broker, worker="w1", number=0):
+    """The id of an executor of an announced worker."""
+    executor = f"{worker}:{number}:x"
+    broker.fleet.announce(worker, {"pid": 1}, executors=[executor])
+    return executor
+
+
+def claim(broker, executor, limit=10, queues=("default",), **more):
+    return broker.exchange(executor, executor.split(":")[0], queues, limit=limit, **more)
+
+
+def held(broker, executor="w1:0:x", started=False, **fields):
+    """Submit one task and claim it. Return (task, its token)."""
+    executor_of(broker, *executor.split(":")[:1], int(executor.split(":")[1]))
+    (one,) = submitted(broker, **fields)
+    exchange = claim(broker, executor, limit=1000, queues=[one.queue])
+    assert one.id in ids_of(exchange)
+    if started:
+        assert broker.start(executor, [one.id]) == 1
+    return one, exchange.token
+
+
+def ids_of(exchange):
+    return [stored.message.id for stored in exchange.claimed]
+
+
+def outcome(id, token, outcome="completed", pause_ms=0, **attempt):
+    line = Attempt(**attempt).encode() if attempt else b""
+    return Settlement(id=id, token=token, outcome=outcome, pause_ms=pause_ms, line=line)
+
+
+def end(broker, one, final="completed"):
+    """Bring a waiting task to one of the final states."""
+    if final == "cancelled":
+        broker.cancel([one.id])
+        return
+    executor = executor_of(broker, "ender")
+    exchange = claim(broker, executor, limit=1000, queues=[one.queue])
+    assert broker.finish(executor, [outcome(one.id, exchange.token, final)]) == []
+
+
+def state(broker, one):
+    return broker.must_get(one.id).state
+
+
+def status(broker, one):
+    return state(broker, one).status
+
+
+CRASH = Attempt(outcome="crashed", error="The process died.")
+# What a refused call may touch: it is counted, and its answer is kept to be repeated.
+TRACES = ("counters", "reply:")
+
+
+def dump(broker, without=TRACES):
+    """Everything on the server, byte by byte."""
+    call, base = broker.link.call, keys.anchor() + ":"
+    names = sorted(call("KEYS", "*"))
+    return {
+        name: call("DUMP", name)
+        for name in names
+        if not name.decode().removeprefix(base).startswith(without or "\0")
+    }
+
+
+def named(broker, pattern):
+    """The keys of the first shard that match, without their anchor."""
+    base = keys.anchor() + ":"
+    found = broker.link.call("KEYS", base.replace("{", r"\{") + pattern)
+    return [name.decode().removeprefix(base) for name in found]
+
+
+def places(broker):
+    """Where each task waits or is held: id -> list of (key, score or token)."""
+    call, found = broker.link.call, defaultdict(list)
+    for name in [
+        *named(broker, "q:*:ready"),
+        *named(broker, "q:*:scheduled"),
+        *named(broker, "aside:*"),
+    ]:
+        flat = call("ZRANGE", keys.key(0, name), 0, -1, "WITHSCORES")
+        for member, score in zip(flat[::2], flat[1::2], strict=True):
+            found[member.decode()].append((name, float(score)))
+    for name in named(broker, "held:*"):
+        flat = call("HGETALL", keys.key(0, name))
+        for member, token in zip(flat[::2], flat[1::2], strict=True):
+            found[member.decode()].append((name, token.decode()))
+    return found
+
+
+def states(broker):
+    """Every task that Redis knows: id -> state."""
+    ids = [task_id.decode() for task_id in broker.link.call("HKEYS", keys.key(0, "payloads"))]
+    return {task_id: State.decode(raw) for task_id, (_, raw) in broker.read(ids).items()}
+
+
+def audit(broker):
+    """One place for each task, the right one for its status, and the promoter's list complete."""
+    found, known = places(broker), states(broker)
+    for task_id, one in known.items():
+        live = [key for key, _ in found[task_id] if not key.startswith("aside:")]
+        aside = len(found[task_id]) - len(live)
+        if one.status in HELD:
+            assert live == [f"held:{one.owner}"], (task_id, one, found[task_id])
+        elif one.status in FINAL:
+            assert live == [], (task_id, one, found[task_id])
+        else:
+            assert one.owner == ""
+            kind = ":ready" if one.status == Status.PENDING else ":scheduled"
+            assert [key[-len(kind) :] for key in live] == [kind] or (live == [] and aside), (
+                task_id, one, found[task_id],
+            )  # fmt: skip
+    strangers = {
+        i for i, at in found.items() if i not in known and any(k[:5] != "aside" for k, _ in at)
+    }
+    assert not strangers
+    _audit_due(broker)
+
+
+def _audit_due(broker):
+    """No queue with scheduled or expiring tasks is looked at later than its first one is due."""
+    call = broker.link.call
+    for name in [*named(broker, "q:*:scheduled"), *named(broker, "q:*:expiring")]:
+        head = call("ZRANGE", keys.key(0, name), 0, 0, "WITHSCORES")[1]
+        due = call("ZSCORE", keys.key(0, "due"), name.split(":")[1])
+        assert due is not None and float(due) <= float(head), name
+
+
+READERS = {
+    b"string": ("GET",),
+    b"hash": ("HGETALL",),
+    b"list": ("LRANGE", 0, -1),
+    b"set": ("SMEMBERS",),
+    b"zset": ("ZRANGE", 0, -1, "WITHSCORES"),
+    b"stream": ("XRANGE", "-", "+"),
+}
+
+
+def content(broker):
+    """What the server holds, whatever its encoding: key -> items in order of their text."""
+    call = broker.link.call
+    found = {}
+    for name in call("KEYS", "*"):
+        command, *rest = READERS[call("TYPE", name)]
+        value = call(command, name, *rest)
+        found[name] = value if command in ("LRANGE", "GET") else sorted(map(repr, value))
+    return found
