@@ -1,0 +1,43 @@
+"""``python -m benchmarks``: measure, print, keep."""
+
+import argparse
+import time
+from typing import Any
+
+from django.core.management import BaseCommand, call_command
+
+from benchmarks import drain, floor, latency, submit, waiting
+from benchmarks.machine import machine
+from benchmarks.report import keep, show
+
+# name -> what it is, how to measure it, how often: usually and with --quick
+PARTS = {
+    "floor": ("The server's own floor", floor.measure, 100_000, 20_000),
+    "submit": ("Submit from Python", submit.measure, 10_000, 2_000),
+    "drain": ("Drain, with history", drain.measure, 200_000, 20_000),
+    "latency": ("Idle latency", latency.measure, 500, 100),
+    "waiting": ("A long queue", waiting.measure, 1_000_000, 100_000),
+}
+
+
+class Command(BaseCommand):
+    """Started by ``benchmarks/__main__.py``, which makes the place for it."""
+
+    help = "Measure how fast the system is on this machine."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--quick", action="store_true", help="fewer tasks: half a minute")
+        parser.add_argument("--only", choices=PARTS, nargs="+", help="these parts alone")
+
+    def handle(self, *, quick: bool, only: list[str] | None, **options: Any) -> None:
+        call_command("migrate", verbosity=0)
+        place, results = machine(), {}
+        print("\n".join(f"{name:<12} {value}" for name, value in place.items()))
+        began = time.monotonic()
+        for name in only or PARTS:
+            title, measure, usually, quickly = PARTS[name]
+            results[name] = measure(quickly if quick else usually)
+            show(title, results[name])
+        path = keep(place, {"quick": quick, "only": only}, results)
+        print(f"\nTook {time.monotonic() - began:.0f} s; kept in {path}")
