@@ -1,6 +1,7 @@
 """Who works: the registers of workers and agents, their leases and orders, and who leads."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,11 @@ class Fleet:
     def hold(self, name: str, who: str, lease_ms: int) -> bool:
         """Become or stay the only holder of a lease; 0 ms give it up. Return whether it is held."""
         return bool(self._broker.run("hold", 0, name, who, lease_ms))
+
+    def server_uptime_seconds(self) -> int:
+        """For how long the server has been up: what it says of leases from before means little."""
+        found = re.search(rb"uptime_in_seconds:(\d+)", self._broker.link.call("INFO", "server"))
+        return int(found[1])
 
     def keep_sample(self, sample: dict[str, Any]) -> None:
         """Keep one more sample of the metrics; the oldest goes."""
