@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.utils import timezone
@@ -32,20 +33,24 @@ class RedisBackend(BaseTaskBackend):
     supports_get_result = True
     supports_priority = True
 
+    def __init__(self, alias: str, params: dict[str, Any]):
+        super().__init__(alias, params)
+        # A task never changes, and Django makes a new backend when TASKS does: one look is enough.
+        self._known_requests = lru_cache(maxsize=256)(self._request)
+
     def validate_task(self, task: Task) -> None:
         """Raise InvalidTask if the task cannot run; at its declaration, and at every enqueue."""
         if not isinstance(task.priority, int):
             raise InvalidTask("priority must be a whole number between -100 and 100.")
         super().validate_task(task)
-        wrong = {
-            "queue_name": queue_error(task.queue_name),
-            "max_attempts": attempts_error(getattr(task, "max_attempts", None)),
-            "backoff": seconds_error(getattr(task, "backoff", None)),
-            "timeout": seconds_error(getattr(task, "timeout", None)),
-        }
-        for name, sentence in wrong.items():
-            if sentence:
-                raise InvalidTask(f"{name}: {sentence}")
+        sentence = (
+            queue_error(task.queue_name)
+            or attempts_error(getattr(task, "max_attempts", None))
+            or seconds_error(getattr(task, "backoff", None))
+            or seconds_error(getattr(task, "timeout", None))
+        )
+        if sentence:
+            raise InvalidTask(sentence)
 
     def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult:
         """Store a task to be run; then say so by ``task_enqueued``.
@@ -54,10 +59,9 @@ class RedisBackend(BaseTaskBackend):
         ValueTooLarge; QueueFull or QueueUnavailable. Nothing was stored then; UnknownOutcome
         says that this is not known.
         """
-        self.validate_task(task)
-        message = message_with(
-            self._request(task), normalized(list(args)), normalized(dict(kwargs))
-        )
+        # Whether a moment is sound depends on USE_TZ, and each is used only once.
+        request = self._request(task) if task.run_after else self._known_requests(task)
+        message = message_with(request, normalized(list(args)), normalized(dict(kwargs)))
         broker().submit(message)
         result = enqueued_result(message, task)
         if is_heard(signals.task_enqueued):
@@ -75,6 +79,7 @@ class RedisBackend(BaseTaskBackend):
             raise TaskResultDoesNotExist(f"Task {result_id} cannot be shown: {error}") from error
 
     def _request(self, task: Task) -> TaskRequest:
+        self.validate_task(task)
         return TaskRequest(
             type=_registered(task),
             queue=task.queue_name,

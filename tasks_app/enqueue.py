@@ -5,7 +5,6 @@ before the block has committed. Until the outbox is there, write
 ``transaction.on_commit(partial(task.enqueue, ...))`` where that matters.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -74,8 +73,8 @@ def message_with(request: TaskRequest, args: list, kwargs: dict) -> TaskMessage:
 
     Raise ValueTooLarge, or ValueError if a text in the arguments is not one.
     """
-    asked, limit = request.type, conf().max_payload_bytes
-    size = size_of(args) + size_of(kwargs)
+    asked, options = request.type, conf()
+    size, limit = size_of((args, kwargs)), options.max_payload_bytes
     if size > limit:
         raise ValueTooLarge(f"The arguments take {size:,} bytes as JSON; {limit:,} are allowed.")
     return TaskMessage(
@@ -84,14 +83,14 @@ def message_with(request: TaskRequest, args: list, kwargs: dict) -> TaskMessage:
         submitted_us=now_us(),
         args=args,
         kwargs=kwargs,
-        queue=_first(request.queue, asked.queue),
-        priority=int(_first(request.priority, asked.priority)),
+        queue=_given(request.queue, asked.queue),
+        priority=int(_given(request.priority, asked.priority)),
         run_after_us=request.run_after_us,
         deadline_us=request.deadline_us,
         expires_us=request.expires_us,
-        max_attempts=_first(request.max_attempts, asked.max_attempts, conf().max_attempts),
-        backoff=float(_first(request.backoff, asked.backoff, conf().backoff_seconds)),
-        timeout=float(_first(request.timeout, asked.timeout, 0)),
+        max_attempts=_given(request.max_attempts, asked.max_attempts, options.max_attempts),
+        backoff=float(_given(request.backoff, asked.backoff, options.backoff_seconds)),
+        timeout=float(_given(request.timeout, asked.timeout, 0)),
         backend=request.backend,
     )
 
@@ -115,14 +114,16 @@ def options_errors(request: TaskRequest) -> dict[str, list[str]]:
 def attempts_error(value: Any) -> str:
     if value is None or (_is_whole(value) and 1 <= value <= MOST_ATTEMPTS):
         return ""
-    return f"Must be a whole number from 1 to {MOST_ATTEMPTS:,}."
+    return f"The number of attempts must be a whole number from 1 to {MOST_ATTEMPTS:,}."
 
 
 def seconds_error(value: Any) -> str:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is None or (is_number and math.isfinite(value) and 0 <= value <= MOST_SECONDS):
+    if value is None:
         return ""
-    return f"Must be a number of seconds from 0 to {MOST_SECONDS:,}."
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and 0 <= value <= MOST_SECONDS:  # which NaN is not
+        return ""
+    return f"A pause or a time limit must be a number of seconds from 0 to {MOST_SECONDS:,}."
 
 
 def moment_error(us: Any) -> str:
@@ -143,5 +144,7 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _first(*values: Any) -> Any:
-    return next(value for value in values if value is not None)
+def _given(value: Any, declared: Any, default: Any = None) -> Any:
+    if value is not None:
+        return value
+    return default if declared is None else declared

@@ -27,7 +27,7 @@ def is_heard(signal: Signal, level: int | None = None) -> bool:
     """Whether anybody listens, apart from Django's own log when it is off at that level."""
     if signals.logger.isEnabledFor(LEVELS[signal] if level is None else level):
         return True
-    return any(key[0] not in _OWN for key, *_ in signal.receivers)
+    return any(receiver[0][0] not in _OWN for receiver in signal.receivers)
 
 
 def tell(signal: Signal, result: TaskResult) -> None:
