@@ -8,6 +8,9 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtps_site.settings")
 http = get_asgi_application()  # sets Django up, which what follows needs
 
+from workers_app import embedded  # noqa: E402
 from workers_app.routing import websocket  # noqa: E402
+
+embedded.ensure()  # whoever serves needs Redis, so the first one starts it
 
 application = ProtocolTypeRouter({"http": http, "websocket": websocket})

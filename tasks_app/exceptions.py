@@ -70,3 +70,7 @@ class TaskExpired(TaskSystemError):
 
 class NoAgent(TaskSystemError):
     """No host agent is alive to start a worker."""
+
+
+class WorkerNotFound(TaskSystemError):
+    """No worker with this id is registered."""
