@@ -231,7 +231,10 @@ class Broker:
     def changes(self, limit: int, shard: int = 0) -> Changes:
         """What changed and is not acknowledged, from up to ``limit`` calls, oldest first."""
         entries = self.link.call("XRANGE", keys.key(shard, "changes"), "-", "+", "COUNT", limit)
-        ids = dict.fromkeys(i for _, (_, ids) in entries or [] for i in ids.decode().split())
+        # An id that is not UTF-8 cannot be a task's; it must not stop the others.
+        ids = dict.fromkeys(
+            i for _, (_, ids) in entries or [] for i in ids.decode(errors="replace").split()
+        )
         return Changes(entries[-1][0].decode() if entries else "", list(ids))
 
     def acknowledge(self, changes: Changes, shard: int = 0) -> None:
