@@ -24,7 +24,7 @@ class Exchange:
     token: str  # of all that was claimed
     claimed: list[StoredTask]  # most urgent first
     stale: list[str]  # ids whose settlement was dropped: somebody else has them
-    has_lease: bool = True  # False: the worker has not announced this executor, or not since it was reaped
+    has_lease: bool = True  # False: not announced by a worker, or not since that was reaped
     unreadable: list[str] = field(default_factory=list)  # claimed too, but not understood here
 
 

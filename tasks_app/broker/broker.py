@@ -103,24 +103,32 @@ class Broker:
     ) -> Exchange:
         """Finish what is done and claim up to ``limit`` tasks, in one round trip.
 
-        ``request`` is the token of what is claimed; a call that is repeated with the same one
-        and the same settlements changes nothing and answers the same.
+        ``request`` is the token of what is claimed; an executor's last call that is repeated with
+        the same one and the same settlements changes nothing and answers the same.
         """
+        if len(settlements) > MOST_A_CALL:
+            raise ValueError(f"At most {MOST_A_CALL} settlements a call.")
         request = request or uuid4().hex
+        names = dict.fromkeys(map(keys.escaped, queues))  # a queue named twice would give twice
         arguments: list[Any] = [executor, worker, request, min(limit, MOST_A_CALL), idle_ms]
-        arguments += (len(queues), *map(keys.escaped, queues))
+        arguments += (len(names), *names)
         for s in settlements:
             arguments += (s.id, s.token, s.outcome, s.pause_ms, s.line)
         stale, claimed = self.run("exchange", shard, *arguments)
-        tasks = [
-            StoredTask(TaskMessage.decode(definition), State.decode(state))
-            for _, definition, state in _threes(claimed or [])
-        ]
-        return Exchange(request, tasks, _texts(stale), claimed is not None)
+        tasks, unreadable = [], []
+        for task_id, definition, state in _threes(claimed or []):
+            try:
+                tasks.append(StoredTask(TaskMessage.decode(definition), State.decode(state)))
+            except ValueError:  # of a newer version; the others are not to suffer for it
+                unreadable.append(task_id.decode())
+        return Exchange(request, tasks, _texts(stale), claimed is not None, unreadable)
 
     def finish(self, executor: str, settlements: Sequence[Settlement], shard: int = 0) -> list[str]:
         """Finish only. Return the ids whose settlement was stale."""
-        return self.exchange(executor, "", [], limit=0, settlements=settlements, shard=shard).stale
+        stale = []
+        for some in _slices(settlements):
+            stale += self.exchange(executor, "", [], limit=0, settlements=some, shard=shard).stale
+        return stale
 
     def claim(self, executor: str, worker: str, queues: Sequence[str], limit: int) -> Exchange:
         """Claim only, on the default shard."""
@@ -225,6 +233,11 @@ class Broker:
         """Start counting from zero."""
         for shard in keys.shards():
             self.link.call("DEL", keys.key(shard, "counters"))
+        self.link.call("SET", keys.key(0, "reset_at"), now_us() // 1000)
+
+    def reset_at_ms(self) -> int:
+        """When the counters were reset last; 0 if never."""
+        return int(self.link.call("GET", keys.key(0, "reset_at")) or 0)
 
     # --- the record ---
 
@@ -236,6 +249,19 @@ class Broker:
             i for _, (_, ids) in entries or [] for i in ids.decode(errors="replace").split()
         )
         return Changes(entries[-1][0].decode() if entries else "", list(ids))
+
+    def unrecorded(
+        self, limit: int, *, until: str = "+", shard: int = 0
+    ) -> tuple[list[str], str]:
+        """The ids in the last ``limit`` changes before the stream id ``until``, newest first.
+
+        And the stream id of the oldest of these changes; "" if there are none before it.
+        """
+        end = until if until == "+" else f"({until}"
+        changes = keys.key(shard, "changes")
+        entries = self.link.call("XREVRANGE", changes, end, "-", "COUNT", limit)
+        ids = dict.fromkeys(i for _, (_, ids) in entries for i in ids.decode().split())
+        return list(ids), entries[-1][0].decode() if len(entries) == limit else ""
 
     def acknowledge(self, changes: Changes, shard: int = 0) -> None:
         """Drop changes that the database has. The stream's own memory of its last id stays."""

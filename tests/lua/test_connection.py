@@ -128,7 +128,7 @@ def test_a_real_replica_refuses(private_server):
     broker = private(private_server)
     broker.link.call("REPLICAOF", "127.0.0.1", "1")
 
-    with pytest.raises(QueueUnavailable, match="(?i)read ?only"):
+    with pytest.raises(QueueUnavailable, match=r"(?i)read ?only"):
         broker.submit(task())
 
     broker.link.call("REPLICAOF", "NO", "ONE")

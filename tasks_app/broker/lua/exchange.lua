@@ -5,7 +5,7 @@
 -- KEYS[1] the shard's anchor
 --
 -- ARGV[1] executor
--- ARGV[2] its worker, which must have a lease to claim
+-- ARGV[2] its worker, which must have announced it to let it claim: a reaper looks nowhere else
 -- ARGV[3] request id, the token of all that is claimed here; a repeated call changes nothing
 -- ARGV[4] most tasks to claim; 0 only finishes
 -- ARGV[5] for how long the executor counts as idle if it gets less than that, ms; 0: not at all
@@ -16,7 +16,7 @@
 --
 -- Returns {stale, claimed}: the ids whose finish was dropped, since this executor does not hold them
 -- under that token; and three for each claimed task, most urgent first: id, definition, state or "".
--- The latter is false when the worker has no lease: the executor then holds nothing new.
+-- The latter is false when the worker has not announced the executor, or has lost its lease since.
 
 local executor, worker, request = ARGV[1], ARGV[2], ARGV[3]
 local limit, idle_ms, queue_count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -25,18 +25,25 @@ for i = 7, 6 + queue_count do
   queues[#queues + 1] = ARGV[i]
 end
 
-local replies = base .. "reply:" .. executor -- string  last request id, newline, its stale ids
-local last = redis.call("GET", replies)
-if last and string.match(last, "^[^\n]*") == request then
-  return { split(string.match(last, "\n(.*)$")), held_under(executor, request) }
+local replies = base .. "reply:" .. executor -- string  three lines of the last call, for 60 s:
+local last = redis.call("GET", replies) or "\n0\n" -- its request id, "1" if it is idle, its stale ids
+local last_request, idle, last_stale = string.match(last, "^(.-)\n(.)\n(.*)$")
+if last_request == request then
+  return { split(last_stale), held_under(executor, request) }
 end
 
 local stale = finish_all(executor, 7 + queue_count)
 write_all()
-redis.call("SET", replies, request .. "\n" .. table.concat(stale, " "), "PX", 60000)
 
-if limit == 0 then return { stale, {} } end
-if not redis.call("ZSCORE", LEASES, worker) then return { stale, false } end
-local claimed = claim(executor, request, queues, limit, idle_ms)
-write_all()
+local claimed = {}
+if limit > 0 then
+  if redis.call("SISMEMBER", executors_of(worker), executor) == 1 then
+    claimed = claim(executor, request, queues, limit)
+    write_all()
+    idle = register(executor, queues, #claimed / 3 < limit and idle_ms or 0, idle)
+  else
+    claimed = false
+  end
+end
+redis.call("SET", replies, request .. "\n" .. idle .. "\n" .. table.concat(stale, " "), "PX", 60000)
 return { stale, claimed }

@@ -1,5 +1,11 @@
 -- claim: give the most urgent tasks of some queues to an executor.
 
+-- The order of a sorted set, for {id, rank, ...}.
+local function more_urgent(a, b)
+  if a[2] ~= b[2] then return a[2] < b[2] end
+  return a[1] < b[1]
+end
+
 -- The ids that a repeated call was given the first time, as claim() would answer.
 local function held_under(executor, token)
   local ids, answer = {}, {}
@@ -7,17 +13,23 @@ local function held_under(executor, token)
   for i = 1, #held, 2 do
     if held[i + 1] == token then ids[#ids + 1] = held[i] end
   end
-  local definitions, states = ask(PAYLOADS, ids), ask(STATES, ids)
+  local definitions, states, found = ask(PAYLOADS, ids), ask(STATES, ids), {}
   for n, id in ipairs(ids) do
-    answer[#answer + 1] = id
-    answer[#answer + 1] = definitions[n]
-    answer[#answer + 1] = states[n]
+    local _, rank = waits(definitions[n])
+    found[n] = { id, tonumber(rank), definitions[n], states[n] }
+  end
+  table.sort(found, more_urgent)
+  for _, task in ipairs(found) do
+    answer[#answer + 1] = task[1]
+    answer[#answer + 1] = task[3]
+    answer[#answer + 1] = task[4]
   end
   return answer
 end
 
 local function unpaused(queues)
   local open = {}
+  if #queues == 0 then return open end
   for n, paused in ipairs(redis.call("SMISMEMBER", PAUSED, unpack(queues))) do
     if paused == 0 then open[#open + 1] = queues[n] end
   end
@@ -41,10 +53,7 @@ local function take(queues, limit)
       heads[#heads + 1] = { found[i], tonumber(found[i + 1]), queue }
     end
   end
-  table.sort(heads, function(a, b)
-    if a[2] ~= b[2] then return a[2] < b[2] end
-    return a[1] < b[1]
-  end)
+  table.sort(heads, more_urgent)
   local taken = {}
   for n = 1, math.min(limit, #heads) do
     local id, queue = heads[n][1], heads[n][3]
@@ -90,17 +99,24 @@ local function hold(executor, token, ids)
   return answer
 end
 
-local function claim(executor, token, queues, limit, idle_ms)
-  local answer = {}
+local function claim(executor, token, queues, limit)
   local open = unpaused(queues)
-  if #open > 0 then
-    local ids = take(open, limit)
-    if #ids > 0 then answer = hold(executor, token, ids) end
-  end
-  if idle_ms > 0 and #answer / 3 < limit then
-    for _, queue in ipairs(queues) do
+  if #open == 0 then return {} end
+  local ids = take(open, limit)
+  if #ids == 0 then return ids end
+  return hold(executor, token, ids)
+end
+
+-- Put the executor among the idle for so long; or take it off, so that no wake-up is wasted on it.
+-- Returns "1" if it is among them now.
+local function register(executor, queues, idle_ms, was_idle)
+  if idle_ms == 0 and was_idle == "0" then return "0" end
+  for _, queue in ipairs(queues) do
+    if idle_ms > 0 then
       redis.call("ZADD", idle_of(queue), now + idle_ms, executor)
+    else
+      redis.call("ZREM", idle_of(queue), executor)
     end
   end
-  return answer
+  return idle_ms > 0 and "1" or "0"
 end

@@ -2,18 +2,18 @@
 -- check guards against late workers, reapers, thieves and repeated calls alike.
 
 -- Apply one outcome to a held task's state. Returns the moment it may run again, or nothing if it is over.
-local function settle(id, state, outcome, pause_ms, line)
-  local started = outcome ~= "released"
-  if started and state.status == "assigned" then
+local function settle(state, outcome, pause_ms, line)
+  if not string.find(" completed failed retry released ", " " .. outcome .. " ", 1, true) then
+    error("no such outcome: " .. outcome)
+  end
+  if outcome ~= "released" and state.status == "assigned" then
     state.starts = state.starts + 1 -- too short to have been published as processing
   end
   append(state, line)
   if outcome == "retry" or outcome == "failed" then
     state.failures = state.failures + 1
-    count(outcome == "retry" and "retried" or "failed")
-  elseif outcome == "completed" then
-    count("completed")
   end
+  if outcome ~= "released" then count(outcome == "retry" and "retried" or outcome) end
   if outcome == "completed" or outcome == "failed" then
     move(state, outcome)
     return nil
@@ -40,7 +40,7 @@ local function finish_all(executor, first)
     if tokens[n] and tokens[n] == ARGV[i + 1] and not seen[id] then
       seen[id] = true
       local state = read_state(states[n])
-      local at = settle(id, state, ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4])
+      local at = settle(state, ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4])
       keep(id, state)
       done[#done + 1] = id
       if at then again[#again + 1] = { id, at } end
