@@ -137,20 +137,36 @@ def test_no_list_counts_or_scans_or_sorts(admin, query):
         assert all("USING" in step and "TEMP B-TREE" not in step for step in plan), (sql, plan)
 
 
-def test_filters_that_share_no_index_are_bounded_by_the_window(admin):
-    TaskRecord.objects.bulk_create([record(n, status=Status.FAILED) for n in range(60)])
+@pytest.mark.parametrize("rare", ["status", "queue"])
+def test_of_two_filters_the_one_that_leaves_less_leads_by_its_index(admin, monkeypatch, rare):
+    monkeypatch.setattr(keyset, "WINDOW", 10)
+    common = {"status": Status.FAILED, "queue": "mail"}
+    other = {"status": Status.COMPLETED, "queue": "default"}
+    rows = [record(n, **common | ({rare: other[rare]} if n % 10 else {})) for n in range(60)]
+    TaskRecord.objects.bulk_create(rows)
 
     *_, sql = queries_on(admin, reverse(LIST) + "?status=failed&queue=mail&level=3")
 
+    indexes = {"status": "task_status_id", "queue": "task_queue_id"}
     assert '"id" >= ' in sql
-    assert all("task_queue_id" not in step for step in plan_of(sql))
+    assert all(indexes[rare] in step for step in plan_of(sql))
+
+
+def test_the_order_cannot_be_changed(admin):
+    TaskRecord.objects.bulk_create([record(n) for n in range(3)])
+
+    assert ids_on(admin.get(reverse(LIST) + "?o=1")) == [an_id(2), an_id(1), an_id(0)]
 
 
 def test_the_pages_show_every_match_once_however_small_the_window(admin, monkeypatch):
     monkeypatch.setattr(keyset, "WINDOW", 10)
     monkeypatch.setattr(keyset.KeysetMixin, "list_per_page", 4)
     rows = [
-        record(n, status=Status.FAILED, queue="mail" if n % 7 == 0 else "default")
+        record(
+            n,
+            status=Status.COMPLETED if n % 2 else Status.FAILED,
+            queue="default" if n % 3 else "mail",
+        )
         for n in range(60)
     ]
     TaskRecord.objects.bulk_create(rows)
@@ -161,7 +177,7 @@ def test_the_pages_show_every_match_once_however_small_the_window(admin, monkeyp
         seen += [row.pk for row in changes.result_list]
         page = changes.next_page and reverse(LIST) + changes.next_url
 
-    assert seen == [an_id(n) for n in range(56, -1, -7)]
+    assert seen == [an_id(n) for n in range(54, -1, -6)]
 
 
 # --- what it finds ---
