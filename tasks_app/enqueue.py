@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 from uuid_utils import uuid7
 
 from .broker import broker
-from .compat import DEFAULT_TASK_BACKEND_ALIAS
+from .compat import DEFAULT_TASK_BACKEND_ALIAS, signals
 from .conf import conf
 from .exceptions import InvalidCall, ValueTooLarge
+from .listening import is_heard, tell
 from .lookup import is_id
 from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, TaskMessage, now_us
 from .normalize import normalized, queue_error, size_of
 from .registry import TaskType
+from .results import enqueued_result, task_of
 
 LATEST_US = 253_402_300_799_999_999  # the last moment of the year 9999
 EARLIEST_US = -62_135_596_800_000_000  # the first one of the year 1
@@ -46,8 +48,16 @@ class TaskRequest(NamedTuple):
 def submit(requests: Sequence[TaskRequest]) -> list[TaskMessage]:
     """Store tasks, all of them or none. Raise as ``message_of`` and the broker's submit do."""
     messages = [message_of(request) for request in requests]
-    broker().submit_many(messages)
+    store(messages)
     return messages
+
+
+def store(messages: Sequence[TaskMessage]) -> None:
+    """Store tasks, all of them or none, then say so by ``task_enqueued``."""
+    broker().submit_many(messages)
+    if is_heard(signals.task_enqueued):
+        for message in messages:
+            tell(signals.task_enqueued, enqueued_result(message, task_of(message)))
 
 
 def message_of(request: TaskRequest) -> TaskMessage:

@@ -18,6 +18,9 @@ from .states import FINAL, Status
 READY, RUNNING = TaskResultStatus.READY, TaskResultStatus.RUNNING
 SUCCESSFUL, FAILED = TaskResultStatus.SUCCESSFUL, TaskResultStatus.FAILED
 
+CRASHED = "crashed"  # an attempt's outcome, like the next ones
+FAILURES = frozenset({Status.FAILED, Status.RETRYING, CRASHED})
+
 # Django has four words: what is not over is READY, also between two attempts.
 DJANGOS = {
     status: {Status.PROCESSING: RUNNING, Status.COMPLETED: SUCCESSFUL}.get(
@@ -74,7 +77,7 @@ def running_result(
         status=RUNNING,
         began_us=[*(line.started_us for line in lines if line.started_us), started_us],
         finished_us=0,
-        errors=_errors(state, lines),
+        errors=_failures(lines),
         worker_ids=[*_fitted(_workers(lines), attempt_number - 1), worker_id],
     )
 
@@ -91,7 +94,7 @@ def finished_result(
         status=SUCCESSFUL if is_completed else FAILED,
         began_us=[line.started_us for line in lines if line.started_us],
         finished_us=attempt.ended_us,
-        errors=[_error(line) for line in lines if line.error_type],
+        errors=_failures(lines),
         worker_ids=[*_fitted(_workers(lines[:-1]), attempt.number - 1), attempt.worker],
     )
     if is_completed:
@@ -135,7 +138,7 @@ def attempts_of_run(state: State) -> list[Attempt]:
     if state.run == 1:
         return lines
     # Who reports a crash does not know the run: the last ones are this run's.
-    crashes = [line for line in lines if line.outcome == "crashed"]
+    crashes = [line for line in lines if line.outcome == CRASHED]
     recent = {id(line) for line in crashes[len(crashes) - state.crashes :]}
     last = lines[-1:] if state.is_final else []
     return [
@@ -183,7 +186,8 @@ def _finished_us(state: State, lines: Sequence[Attempt]) -> int:
 
 
 def _workers(lines: Sequence[Attempt]) -> list[str]:
-    return [line.worker for line in lines if line.worker]
+    """The workers of what had started: a given back task may say who could not start it."""
+    return [line.worker for line in lines if line.number or line.outcome == CRASHED]
 
 
 def _fitted(workers: list[str], starts: int) -> list[str]:
@@ -193,12 +197,16 @@ def _fitted(workers: list[str], starts: int) -> list[str]:
 
 
 def _errors(state: State, lines: Sequence[Attempt]) -> list[TaskError]:
-    errors = [_error(line) for line in lines if line.error_type]
+    errors = _failures(lines)
     if state.status == Status.EXPIRED:
         errors.append(_told(TaskExpired, "It had not begun when its `expires` passed."))
     elif state.status == Status.CANCELLED:
         errors.append(_told(TaskCancelled, lines[-1].error if lines else ""))
     return errors
+
+
+def _failures(lines: Sequence[Attempt]) -> list[TaskError]:
+    return [_error(line) for line in lines if line.outcome in FAILURES]
 
 
 def _error(line: Attempt) -> TaskError:

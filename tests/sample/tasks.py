@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tasks_app.compat import task
 
+from .awkward import elsewhere  # noqa: F401  to be found, like any other
+
 
 @task
 def record(path, text):
@@ -110,27 +112,3 @@ def declared():
 
     And more text.
     """
-
-
-def _hidden():
-    """Be found under no name."""
-
-
-hidden = task(_hidden)
-nameless = task(lambda: 0)
-
-
-class Holder:
-    @staticmethod
-    @task
-    def held():
-        """Live where no module path leads."""
-
-
-def nested_function():
-    """A function that Django refuses to make a task of."""
-
-    def inner():
-        """Be nested."""
-
-    return inner

@@ -1,0 +1,93 @@
+"""Mistakes in the settings, told by ``manage.py check``; none of this asks Redis."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+
+from .backends import RedisBackend
+from .compat import task_backends
+from .conf import Conf, conf
+from .registry import unknown_tasks
+
+SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+@register()
+def check_conf(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The ``DTPS`` setting."""
+    try:
+        options = conf()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="tasks.E001")]
+    return [*_wrong_address(options), *_useless_options(options)]
+
+
+def _wrong_address(options: Conf) -> list[CheckMessage]:
+    if options.redis_url.startswith(SCHEMES):
+        return []
+    return [
+        Error(
+            "DTPS['REDIS_URL'] is no address of a Redis server.",
+            hint=f"It must begin with {', '.join(SCHEMES)}.",
+            id="tasks.E002",
+        )
+    ]
+
+
+def _useless_options(options: Conf) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    if options.files_root and not Path(options.files_root).is_dir():
+        found.append(
+            Warning(
+                "DTPS['FILES_ROOT'] is not a directory.",
+                hint="Create it, or leave the option empty: then no task type reads files.",
+                id="tasks.W001",
+            )
+        )
+    if options.backoff_seconds > options.backoff_max_seconds:
+        found.append(
+            Warning(
+                "DTPS['BACKOFF_SECONDS'] is more than BACKOFF_MAX_SECONDS.",
+                hint="No pause is ever longer than the latter: raise it, or lower the former.",
+                id="tasks.W002",
+            )
+        )
+    return found
+
+
+@register()
+def check_backends(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The ``TASKS`` setting."""
+    ours = [b for b in task_backends.all() if isinstance(b, RedisBackend)]
+    if not ours:
+        return [
+            Warning(
+                "No backend in TASKS is ours: what Python code enqueues reaches no worker.",
+                hint='TASKS = {"default": {"BACKEND": "tasks_app.backends.RedisBackend"}}',
+                id="tasks.W003",
+            )
+        ]
+    return [
+        Warning(
+            f"TASKS[{backend.alias!r}] has OPTIONS, which mean nothing to it.",
+            hint="Options of the system are those of the DTPS setting.",
+            id="tasks.W004",
+        )
+        for backend in ours
+        if backend.options
+    ]
+
+
+@register()
+def check_tasks(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Tasks that were declared, but cannot be enqueued."""
+    return [
+        Warning(
+            f"No worker could find the task {path}: {reason}.",
+            hint="Declare it with @task, under the name of its function.",
+            id="tasks.W005",
+        )
+        for path, reason in unknown_tasks().items()
+    ]

@@ -1,0 +1,38 @@
+"""Tasks outside a ``tasks`` module: one is imported there, no worker could find the others."""
+
+from tasks_app.compat import task
+
+
+@task
+def elsewhere():
+    """Be found where I am imported."""
+    return "found"
+
+
+@task
+def lost():
+    """Be in no ``tasks`` module."""
+
+
+def _hidden():
+    """Be found under no name."""
+
+
+hidden = task(_hidden)
+nameless = task(lambda: 0)
+
+
+class Holder:
+    @staticmethod
+    @task
+    def held():
+        """Live where no module path leads."""
+
+
+def nested():
+    """A function that Django makes no task of."""
+
+    def inner():
+        """Be nested."""
+
+    return inner
