@@ -52,9 +52,6 @@ class KeysetList(ChangeList):
 
     next_page: str | None = None
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[str]:
-        return ["-pk"]  # whatever the address asks for
-
     def get_results(self, request: HttpRequest) -> None:
         self.before = self._page_start(request)
         rows, floor = self._rows(request)

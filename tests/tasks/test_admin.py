@@ -158,9 +158,10 @@ def test_the_order_cannot_be_changed(admin):
     assert ids_on(admin.get(reverse(LIST) + "?o=1")) == [an_id(2), an_id(1), an_id(0)]
 
 
-def test_the_pages_show_every_match_once_however_small_the_window(admin, monkeypatch):
+@pytest.mark.parametrize("per_page", [2, 10])
+def test_the_pages_show_every_match_once_however_small_the_window(admin, monkeypatch, per_page):
     monkeypatch.setattr(keyset, "WINDOW", 10)
-    monkeypatch.setattr(keyset.KeysetMixin, "list_per_page", 4)
+    monkeypatch.setattr(keyset.KeysetMixin, "list_per_page", per_page)
     rows = [
         record(
             n,
