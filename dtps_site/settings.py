@@ -1,12 +1,13 @@
 """The site's settings. Environment variables are read here and nowhere else."""
 
 import os
-import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import dj_database_url
 from django import VERSION
+from django.core.exceptions import ImproperlyConfigured
 
 from workers_app.places import Places
 
@@ -14,24 +15,49 @@ BASE_DIR = Path(__file__).resolve().parents[1]
 VAR_DIR = Path(os.environ.get("DTPS_VAR_DIR") or BASE_DIR / "var").absolute()
 PORT = os.environ.get("PORT") or "8080"  # where `manage.py up` listens
 
-# development (the default of a checkout): DEBUG, and who sits at this machine needs no login.
-# production: nobody gets in without one, and a careless setting refuses to start.
-PROFILE = os.environ.get("DTPS_PROFILE", "development")
-DEBUG = PROFILE == "development"
-
 
 def _list(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
 
 
-SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or (
-    "development only, never for production" if DEBUG else secrets.token_urlsafe(50)
-)
-ALLOWED_HOSTS = _list("DTPS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEBUG else "")
+def _flag(name: str, default: bool = False) -> bool:
+    word = os.environ.get(name, "").strip().lower()
+    return word in ("1", "true", "yes", "on") if word else default
+
+
+# development (the default of a checkout): DEBUG, and who sits at this machine needs no login.
+# production: nobody gets in without one, and a careless setting refuses to start.
+PROFILE = os.environ.get("DTPS_PROFILE") or "development"
+DEVELOPMENT = PROFILE == "development"
+DEBUG = _flag("DJANGO_DEBUG", default=DEVELOPMENT)
+DTPS_LOCAL_ACCESS = DEVELOPMENT
+
+DEVELOPMENT_KEY = "development only, never for production"
+SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY") or (DEVELOPMENT_KEY if DEVELOPMENT else "")
+ALLOWED_HOSTS = _list("DTPS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if DEVELOPMENT else "")
 CSRF_TRUSTED_ORIGINS = _list("DTPS_TRUSTED_ORIGINS")
+
+
+def _careless() -> Iterator[str]:
+    """What must not be so where strangers can knock."""
+    if PROFILE not in ("development", "production"):
+        yield f"DTPS_PROFILE is development or production, not {PROFILE}."
+    if DEVELOPMENT:
+        return
+    if len(SECRET_KEY) < 32 or SECRET_KEY.startswith(("django-insecure-", DEVELOPMENT_KEY)):
+        yield "DJANGO_SECRET_KEY must be a secret of at least 32 characters."
+    if not ALLOWED_HOSTS or any("*" in host for host in ALLOWED_HOSTS):
+        yield "DTPS_ALLOWED_HOSTS must name the hosts that this server goes by, without *."
+    if DEBUG:
+        yield "DJANGO_DEBUG must be off: its pages show settings and source code."
+
+
+if _found := list(_careless()):
+    raise ImproperlyConfigured("Refusing to start. " + " ".join(_found))
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles, whose runserver it replaces
+    "dtps_site",
     "workers_app",  # before channels, which has a runworker too
     "tasks_app",
     "channels",
@@ -50,9 +76,13 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "dtps_site.hosts.OwnHostOnly",  # first: nothing is for a host that is not ours
     "django.middleware.security.SecurityMiddleware",
+    "dtps_site.csp.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "dtps_site.middleware.NeverCached",
     "corsheaders.middleware.CorsMiddleware",
+    "dtps_site.body_limit.BodyLimit",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -60,6 +90,57 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+# --- who may ask, and how ---
+
+TLS = _flag("DTPS_TLS")  # browsers reach this server by https only
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
+SECURE_HSTS_SECONDS = int(os.environ.get("DTPS_HSTS_SECONDS") or 0) if TLS else 0
+if _flag("DTPS_TLS_PROXY"):  # a proxy in front ends TLS, and sets this header whatever was sent
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+CORS_ALLOWED_ORIGINS = _list("DTPS_CORS_ORIGINS", "http://localhost:3000" if DEVELOPMENT else "")
+CORS_URLS_REGEX = r"^/api/"
+CORS_EXPOSE_HEADERS = ["Retry-After"]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "tasks_app.authentication.TokenAuthentication",  # first: its 401 says how to log in
+        "rest_framework.authentication.SessionAuthentication",
+        "tasks_app.authentication.LoopbackAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["tasks_app.permissions.MayDo"],
+    "DEFAULT_PARSER_CLASSES": ["tasks_app.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "tasks_app.errors.answer",
+    "URL_FORMAT_OVERRIDE": None,
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Distributed task processing",
+    "DESCRIPTION": "Submit tasks, follow them, and direct the workers that run them.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # That one sits at this machine is nothing that one could hand over.
+    "AUTHENTICATION_WHITELIST": [
+        "tasks_app.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "PREPROCESSING_HOOKS": ["tasks_app.schema.one_of_each"],
+    "ENUM_NAME_OVERRIDES": {
+        "TaskStatusEnum": "tasks_app.states.Status",
+        "WorkerStatusEnum": "workers_app.serializers.WorkerStatus",
+    },
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
 
 ROOT_URLCONF = "dtps_site.urls"
 ASGI_APPLICATION = "dtps_site.asgi.application"

@@ -1,0 +1,56 @@
+"""What an operator may do with a task: for the API and the admin."""
+
+import msgspec
+
+from . import lookup
+from .broker import broker
+from .exceptions import TaskNotFound, WrongState
+from .message import StoredTask, TaskMessage, now_us
+from .states import FINAL, Status
+
+
+def must_find(task_id: str) -> StoredTask:
+    """A task, wherever it is. Raise TaskNotFound."""
+    task = lookup.find(task_id)
+    if task is None:
+        raise TaskNotFound("There is no such task.")
+    return task
+
+
+def cancel(task_id: str, *, by: str) -> Status:
+    """End an open task; if it runs, what comes of that is dropped. Return its status before.
+
+    Raise TaskNotFound, or WrongState if it has ended already.
+    """
+    before = _cancel(task_id, by)
+    if before is None:
+        before = must_find(task_id).state.status
+        if before not in FINAL:  # opened again in between
+            before = _cancel(task_id, by) or before
+    if before in FINAL:
+        raise WrongState(f"The task is {before.value} already.")
+    return before
+
+
+def retry(task_id: str) -> int:
+    """Open the next run of a finished task, to start at once. Return that run's number.
+
+    Raise TaskNotFound, or WrongState if it is open.
+    """
+    task = must_find(task_id)
+    broker().retry(_again(task), task.state)
+    return task.state.run + 1
+
+
+def _cancel(task_id: str, by: str) -> Status | None:
+    return broker().cancel([task_id], by=by)[task_id] if lookup.is_id(task_id) else None
+
+
+def _again(task: StoredTask) -> TaskMessage:
+    """The task without the bounds in time that only its first run had."""
+    expires_us = task.message.expires_us
+    return msgspec.structs.replace(
+        task.message,
+        run_after_us=0,
+        expires_us=0 if expires_us <= now_us() else expires_us,
+    )

@@ -1,0 +1,70 @@
+"""The OpenAPI description: who may ask, what is answered, and what each error looks like."""
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.renderers import BaseRenderer
+
+from .permissions import VIEW, MayDo
+from .serializers import ErrorSerializer
+
+SENTENCES = {
+    400: "A field is wrong; sentences by field. Nothing was done.",
+    401: "No login, or a token that is not valid.",
+    403: "Not permitted.",
+    404: "There is no such thing.",
+    409: "The task's state does not allow this.",
+    413: "The body or the payload is too large.",
+    503: "Redis, the history or an agent does not answer; `Retry-After` says when to try again.",
+}
+TASK_ID = OpenApiParameter("id", OpenApiTypes.STR, required=True, description="The task's id.")
+
+
+def describe(
+    answer: Any, *errors: int, code: int = 200, body: Any = None, **more: Any
+) -> Callable[[Any], Any]:
+    """Describe an operation; 401, 403 and 503 are answers of every one."""
+    responses = {code: answer} | {
+        each: OpenApiResponse(ErrorSerializer, SENTENCES[each])
+        for each in sorted({*errors, 401, 403, 503})
+    }
+    return extend_schema(request=body, responses=responses, **more)
+
+
+def one_of_each(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Leave out the addresses with a slash at the end: they are the same ones."""
+    return [endpoint for endpoint in endpoints if not endpoint[0].endswith("/")]
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    target_class = "tasks_app.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Token <key>`; `manage.py createtoken` makes one.",
+        }
+
+
+class SchemaView(SpectacularAPIView):
+    """The description itself, as JSON, or as YAML if that is asked for."""
+
+    renderer_classes: list[type[BaseRenderer]] = [OpenApiJsonRenderer2, OpenApiYamlRenderer2]
+    permission_classes = [MayDo]
+    needs = {"GET": VIEW}
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    """The description to browse and try, with scripts of our own server only."""
+
+    template_name = "tasks_app/api_docs.html"
+    permission_classes = [MayDo]
+    needs = {"GET": VIEW}

@@ -1,0 +1,269 @@
+"""What requests may hold, and what answers hold."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from rest_framework import serializers
+
+from .fields import (
+    QUEUE,
+    IntegerField,
+    JSONListField,
+    JSONObjectField,
+    JSONValueField,
+    MomentField,
+    NumberField,
+    QueueField,
+    TextField,
+)
+from .parsers import shown
+from .states import Status
+
+MOST_RETRIES = 1000
+MOST_SECONDS = 30 * 86_400  # of a timeout or a pause
+LONGEST_NAME = 255
+PAGE, MOST_ON_PAGE = 50, 200
+MOST_IN_BULK = 1000
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses names that it does not know, rather than ignore a misspelt option."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors = self._unknown(data) if isinstance(data, Mapping) else {}
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**errors, **error.detail}) from error
+        if errors:
+            raise serializers.ValidationError(errors)
+        return values
+
+    def _unknown(self, data: Mapping[str, Any]) -> dict[str, list[str]]:
+        return {
+            shown(name)[:100]: [f"There is no such field.{_hint(name, self.fields)}"]
+            for name in data
+            if name not in self.fields
+        }
+
+
+def _hint(name: str, known: Mapping[str, Any]) -> str:
+    guess = get_close_matches(name[:100], list(known), n=1)
+    return f" Did you mean {guess[0]}?" if guess else f" Known are: {', '.join(known)}."
+
+
+class SubmitSerializer(StrictSerializer):
+    """One task to submit."""
+
+    taskType = TextField(max_length=LONGEST_NAME, help_text="See `/api/task-types`.")
+    payload = JSONValueField(help_text="Handed to the task as its first argument.")
+    args = JSONListField(help_text="Positional arguments, instead of `payload`.")
+    kwargs = JSONObjectField(help_text="Keyword arguments, instead of `payload`.")
+    priority = IntegerField(
+        required=False, min_value=1, max_value=10, help_text="10 is the most urgent; default 5."
+    )
+    retries = IntegerField(
+        required=False, min_value=0, max_value=MOST_RETRIES,
+        help_text="Attempts after the first one; default 3.",
+    )  # fmt: skip
+    queue = QueueField(required=False, help_text=f"`{QUEUE}`; default: that of the type.")
+    deadline = MomentField(help_text="Due by then: orders the work; lateness is marked.")
+    expires = MomentField(help_text="Begun by then, or never run.")
+    runAfter = MomentField(help_text="Not before.")
+    backoff = NumberField(
+        required=False, min_value=0, max_value=MOST_SECONDS,
+        help_text="Seconds before the first retry, doubled each time.",
+    )  # fmt: skip
+    timeout = NumberField(
+        required=False, min_value=0, max_value=MOST_SECONDS,
+        help_text="Seconds that an attempt may take; 0: no bound.",
+    )  # fmt: skip
+
+    def validate(self, task: dict[str, Any]) -> dict[str, Any]:
+        if "payload" in task and ("args" in task or "kwargs" in task):
+            raise serializers.ValidationError({"payload": ["Give either payload or args, kwargs."]})
+        expires_us = task.get("expires") or 0
+        if 0 < expires_us <= (task.get("runAfter") or 0):
+            raise serializers.ValidationError({"expires": ["Is not after runAfter."]})
+        return task
+
+
+class BulkSerializer(StrictSerializer):
+    """Tasks to submit, all of them or none."""
+
+    tasks = SubmitSerializer(many=True, allow_empty=False, max_length=MOST_IN_BULK)
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(_by_index(error.detail)) from error
+
+
+def _by_index(detail: dict[str, Any]) -> dict[str, Any]:
+    """DRF gives an entry for each item, empty for a sound one: keep the others, by index."""
+    errors = detail.get("tasks")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        errors = {str(index): error for index, error in enumerate(errors) if error}
+        return {**detail, "tasks": errors}
+    return detail
+
+
+class SubmittedSerializer(serializers.Serializer):
+    taskId = serializers.CharField()
+    status = serializers.CharField(help_text="`queued`")
+
+
+class BulkSubmittedSerializer(serializers.Serializer):
+    taskIds = serializers.ListField(child=serializers.CharField(), help_text="In the order given.")
+    status = serializers.CharField(help_text="`queued`")
+
+
+class TaskMetricsSerializer(serializers.Serializer):
+    processing_time = serializers.IntegerField(help_text="Nanoseconds.")
+    queue_wait_time = serializers.IntegerField(help_text="Nanoseconds.")
+    memory_usage = serializers.IntegerField(help_text="Bytes.")
+    cpu_time = serializers.FloatField(help_text="Seconds.")
+
+
+class StatusSerializer(serializers.Serializer):
+    """What became of a task so far."""
+
+    task_id = serializers.CharField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    output = JSONValueField(help_text="What the task returned.")
+    error = serializers.CharField(help_text="Of the last attempt; empty if it did not fail.")
+    start_time = serializers.DateTimeField(allow_null=True, help_text="Of the last attempt.")
+    end_time = serializers.DateTimeField(allow_null=True, help_text="Of the task.")
+    retry_count = serializers.IntegerField()
+    worker_id = serializers.CharField(help_text="Of the last attempt; empty if there was none.")
+    metrics = TaskMetricsSerializer()
+    deadline_missed = serializers.BooleanField(help_text="It ended after its deadline.")
+
+
+class AttemptSerializer(serializers.Serializer):
+    number = serializers.IntegerField()
+    run = serializers.IntegerField()
+    worker_id = serializers.CharField()
+    start_time = serializers.DateTimeField(allow_null=True)
+    end_time = serializers.DateTimeField(allow_null=True)
+    outcome = serializers.CharField(help_text="A final status, retrying, pending or crashed.")
+    error_type = serializers.CharField()
+    error = serializers.CharField()
+    traceback = serializers.CharField()
+    cpu_time = serializers.FloatField(help_text="Seconds.")
+    memory_usage = serializers.IntegerField(help_text="Bytes.")
+
+
+class TaskSerializer(StatusSerializer):
+    """A task with all that is known of it."""
+
+    task_type = serializers.CharField()
+    args = JSONListField()
+    kwargs = JSONObjectField()
+    queue = serializers.CharField()
+    priority = serializers.IntegerField(help_text="1 to 10.")
+    submitted_at = serializers.DateTimeField()
+    run_after = serializers.DateTimeField(allow_null=True)
+    deadline = serializers.DateTimeField(allow_null=True)
+    expires = serializers.DateTimeField(allow_null=True)
+    retries = serializers.IntegerField(help_text="That it may have.")
+    backoff = serializers.FloatField(help_text="Seconds.")
+    timeout = serializers.FloatField(help_text="Seconds; 0: no bound.")
+    run = serializers.IntegerField(help_text="Grows when a finished task is retried.")
+    crashes = serializers.IntegerField()
+    attempts = AttemptSerializer(many=True)
+
+
+class RowSerializer(serializers.Serializer):
+    """A task in a list."""
+
+    task_id = serializers.CharField()
+    task_type = serializers.CharField()
+    queue = serializers.CharField()
+    priority = serializers.IntegerField(help_text="1 to 10.")
+    status = serializers.ChoiceField(choices=Status.choices)
+    worker_id = serializers.CharField()
+    submitted_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    failures = serializers.IntegerField()
+    deadline_missed = serializers.BooleanField()
+    error = serializers.CharField()
+
+
+class PageQuerySerializer(StrictSerializer):
+    """Which tasks to list."""
+
+    status = serializers.ChoiceField(required=False, choices=Status.choices)
+    type = serializers.CharField(required=False, max_length=LONGEST_NAME)
+    queue = serializers.CharField(required=False, max_length=LONGEST_NAME)
+    priority = serializers.IntegerField(
+        required=False, min_value=1, max_value=10, source="level", help_text="1 to 10."
+    )
+    worker = serializers.CharField(required=False, max_length=LONGEST_NAME)
+    search = serializers.CharField(required=False, max_length=64, help_text="How the id begins.")
+    submitted_after = MomentField(source="submitted_after_us", help_text="At that moment too.")
+    submitted_before = MomentField(source="submitted_before_us")
+    cursor = serializers.CharField(
+        required=False, max_length=64, source="below", help_text="`next` of the page before."
+    )
+    limit = serializers.IntegerField(
+        default=PAGE, min_value=1, max_value=MOST_ON_PAGE, help_text="Tasks on the page."
+    )
+
+    def validate_status(self, value: str) -> Status:
+        return Status(value)
+
+
+class PageSerializer(serializers.Serializer):
+    """The newest tasks first."""
+
+    results = RowSerializer(many=True)
+    next = serializers.CharField(
+        allow_null=True, help_text="The `cursor` of the next page; null: this was the last one."
+    )
+
+
+class CancelledSerializer(serializers.Serializer):
+    task_id = serializers.CharField()
+    status = serializers.CharField(help_text="`cancelled`")
+    before = serializers.ChoiceField(choices=Status.choices)
+
+
+class RetriedSerializer(serializers.Serializer):
+    task_id = serializers.CharField()
+    status = serializers.CharField(help_text="`pending`")
+    run = serializers.IntegerField()
+
+
+class TaskTypeSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    description = serializers.CharField()
+    queue = serializers.CharField()
+    priority = serializers.IntegerField(help_text="1 to 10.")
+    retries = serializers.IntegerField(help_text="That a submit gets which does not say.")
+    backoff = serializers.FloatField(help_text="Seconds.")
+    timeout = serializers.FloatField(help_text="Seconds; 0: no bound.")
+    is_async = serializers.BooleanField()
+
+
+class QueueSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    paused = serializers.BooleanField()
+    ready = serializers.IntegerField()
+    scheduled = serializers.IntegerField(help_text="Or waiting for a retry.")
+    levels = serializers.DictField(child=serializers.IntegerField(), help_text="Ready, by level.")
+
+
+class PausedSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    paused = serializers.BooleanField()
+
+
+class ErrorSerializer(serializers.Serializer):
+    """What was wrong: a sentence in `detail`, or sentences by field."""
+
+    detail = serializers.CharField(required=False)
+    code = serializers.CharField(required=False)

@@ -1,0 +1,92 @@
+"""From a validated request to tasks in the queue."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import enqueue, registry
+from .broker import broker
+from .conf import conf
+from .enqueue import TaskRequest
+from .errors import SubmitUnknown
+from .exceptions import InvalidCall, UnknownOutcome, UnknownTaskType
+from .message import TaskMessage, priority_of
+from .registry import TaskType
+
+# What the door calls a field -> what the API calls it.
+NAMES = {
+    "args": "payload",
+    "kwargs": "payload",
+    "max_attempts": "retries",
+    "run_after": "runAfter",
+}
+
+
+def submit(task: Mapping[str, Any]) -> TaskMessage:
+    """Submit one task. Raise as ``enqueue.submit`` does."""
+    message = _message(task)
+    _store([message])
+    return message
+
+
+def submit_all(tasks: Sequence[Mapping[str, Any]]) -> list[TaskMessage]:
+    """Submit several tasks, all of them or none; errors by index."""
+    messages, errors = [], {}
+    for index, task in enumerate(tasks):
+        try:
+            messages.append(_message(task))
+        except UnknownTaskType as error:
+            errors[str(index)] = {"taskType": [str(error)]}
+        except InvalidCall as error:
+            errors[str(index)] = error.errors
+    if errors:
+        raise InvalidCall({"tasks": errors})
+    _store(messages)
+    return messages
+
+
+def request_of(task: Mapping[str, Any]) -> TaskRequest:
+    """What a validated submit asks for. Raise UnknownTaskType."""
+    task_type = registry.get(task["taskType"])
+    level = task.get("priority")
+    return TaskRequest(
+        type=task_type,
+        args=[task["payload"]] if "payload" in task else task.get("args", []),
+        kwargs=task.get("kwargs", {}),
+        queue=task.get("queue"),
+        priority=None if level is None else priority_of(level),
+        run_after_us=task.get("runAfter") or 0,
+        deadline_us=task.get("deadline") or 0,
+        expires_us=task.get("expires") or 0,
+        max_attempts=_max_attempts(task.get("retries"), task_type),
+        backoff=task.get("backoff"),
+        timeout=task.get("timeout"),
+    )
+
+
+def retries_of(task_type: TaskType) -> int:
+    """The retries of a submit over REST that does not say."""
+    declared = task_type.max_attempts
+    return conf().rest_retries if declared is None else declared - 1
+
+
+def _max_attempts(retries: int | None, task_type: TaskType) -> int:
+    return 1 + (retries_of(task_type) if retries is None else retries)
+
+
+def _message(task: Mapping[str, Any]) -> TaskMessage:
+    try:
+        return enqueue.message_of(request_of(task))
+    except InvalidCall as error:
+        raise InvalidCall(_renamed(error.errors, task)) from error
+
+
+def _store(messages: Sequence[TaskMessage]) -> None:
+    try:
+        broker().submit_many(messages)
+    except UnknownOutcome as error:
+        raise SubmitUnknown(str(error), [message.id for message in messages]) from error
+
+
+def _renamed(errors: dict[str, list[str]], task: Mapping[str, Any]) -> dict[str, list[str]]:
+    names = NAMES if "payload" in task else {**NAMES, "args": "args", "kwargs": "kwargs"}
+    return {names.get(name, name): said for name, said in errors.items()}

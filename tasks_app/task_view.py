@@ -1,0 +1,123 @@
+"""How the API shows a task: its status, all of it, or a row of a list."""
+
+from datetime import UTC
+from typing import Any
+
+from .message import Attempt, State, StoredTask, TaskMessage, level_of, moment
+from .models import TaskRecord
+from .states import FINAL, Status
+
+NEVER = Attempt()
+
+
+def status_of(task: StoredTask) -> dict[str, Any]:
+    """What ``GET /api/tasks/status`` answers: the names that its clients know."""
+    message, state = task.message, task.state
+    attempts = [attempt for attempt in state.attempts if attempt.run == state.run]
+    last = attempts[-1] if attempts else NEVER
+    end_us = _end_us(state, last)
+    return {
+        "task_id": message.id,
+        "status": state.status.value,
+        "output": last.result if state.status is Status.COMPLETED else None,
+        "error": "" if state.status is Status.COMPLETED else last.error or last.error_type,
+        "start_time": rfc3339(_start_us(state, last)),
+        "end_time": rfc3339(end_us),
+        "retry_count": max(0, state.failures - (state.status is Status.FAILED)),
+        "worker_id": state.worker or last.worker,
+        "metrics": {
+            "processing_time": _ran_us(last) * 1000,
+            "queue_wait_time": _waited_us(message, state, attempts) * 1000,
+            "memory_usage": last.memory_bytes,
+            "cpu_time": last.cpu_seconds,
+        },
+        "deadline_missed": 0 < message.deadline_us < end_us,
+    }
+
+
+def all_of(task: StoredTask) -> dict[str, Any]:
+    """What ``GET /api/tasks/{id}`` answers: everything that is known of a task."""
+    message, state = task.message, task.state
+    return status_of(task) | {
+        "task_type": message.type,
+        "args": message.args,
+        "kwargs": message.kwargs,
+        "queue": message.queue,
+        "priority": level_of(message.priority),
+        "submitted_at": rfc3339(message.submitted_us),
+        "run_after": rfc3339(message.run_after_us),
+        "deadline": rfc3339(message.deadline_us),
+        "expires": rfc3339(message.expires_us),
+        "retries": message.max_attempts - 1,
+        "backoff": message.backoff,
+        "timeout": message.timeout,
+        "run": state.run,
+        "crashes": state.crashes,
+        "attempts": [_attempt(attempt) for attempt in state.attempts],
+    }
+
+
+def row_of(record: TaskRecord) -> dict[str, Any]:
+    """A task in a list, from the history's columns alone: payloads and results may be large."""
+    return {
+        "task_id": record.id,
+        "task_type": record.type,
+        "queue": record.queue,
+        "priority": record.level,
+        "status": record.status,
+        "worker_id": record.worker,
+        "submitted_at": rfc3339(record.submitted_us),
+        "started_at": rfc3339(record.started_us),
+        "finished_at": rfc3339(record.finished_us if record.status in FINAL else 0),
+        "failures": record.failures,
+        "deadline_missed": record.deadline_missed,
+        "error": record.error,
+    }
+
+
+def rfc3339(us: int) -> str | None:
+    """A moment for people and programs; None for 0."""
+    at = moment(us)
+    return at and at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "run": attempt.run,
+        "worker_id": attempt.worker,
+        "start_time": rfc3339(attempt.started_us),
+        "end_time": rfc3339(attempt.ended_us),
+        "outcome": attempt.outcome,
+        "error_type": attempt.error_type,
+        "error": attempt.error,
+        "traceback": attempt.traceback,
+        "cpu_time": attempt.cpu_seconds,
+        "memory_usage": attempt.memory_bytes,
+    }
+
+
+def _start_us(state: State, last: Attempt) -> int:
+    """When the attempt started that runs now, or the last one."""
+    return state.changed_ms * 1000 if state.status is Status.PROCESSING else last.started_us
+
+
+def _ran_us(last: Attempt) -> int:
+    return max(0, last.ended_us - last.started_us) if last.started_us else 0
+
+
+def _end_us(state: State, last: Attempt) -> int:
+    """When a task became final: with its last attempt or, as by expiry, without one."""
+    if state.status not in FINAL:
+        return 0
+    return last.ended_us or state.changed_ms * 1000
+
+
+def _waited_us(message: TaskMessage, state: State, attempts: list[Attempt]) -> int:
+    """From when it might have started to when it did; in a later run, from the run before."""
+    before = [attempt.ended_us for attempt in state.attempts if attempt.run < state.run]
+    since_us = max(message.submitted_us, message.run_after_us, *before)
+    started = [attempt.started_us for attempt in attempts if attempt.started_us]
+    if not started and state.status is Status.PROCESSING:
+        started = [state.changed_ms * 1000]
+    return max(0, started[0] - since_us) if started else 0

@@ -1,0 +1,28 @@
+"""The API's addresses for tasks, below ``/api/``; each with and without a slash at its end."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.urls import URLPattern, path
+
+from . import views
+
+
+def either(route: str, view: Callable[..., Any], name: str) -> list[URLPattern]:
+    """Both forms of an address: a redirect from one to the other would lose a POST."""
+    return [path(route, view, name=name), path(f"{route}/", view)]
+
+
+urlpatterns = [
+    *either("tasks/submit", views.SubmitView.as_view(), "task-submit"),
+    *either("tasks/bulk", views.BulkView.as_view(), "task-bulk"),
+    *either("tasks/status", views.StatusView.as_view(), "task-status"),
+    *either("tasks", views.TasksView.as_view(), "tasks"),
+    *either("tasks/<str:task_id>", views.TaskView.as_view(), "task"),
+    *either("tasks/<str:task_id>/cancel", views.CancelView.as_view(), "task-cancel"),
+    *either("tasks/<str:task_id>/retry", views.RetryView.as_view(), "task-retry"),
+    *either("task-types", views.TaskTypesView.as_view(), "task-types"),
+    *either("queues", views.QueuesView.as_view(), "queues"),
+    *either("queues/<str:name>/pause", views.PauseView.as_view(), "queue-pause"),
+    *either("queues/<str:name>/resume", views.ResumeView.as_view(), "queue-resume"),
+]

@@ -1,0 +1,225 @@
+"""The API's doors to tasks: validate, one call, answer."""
+
+import re
+from typing import Any
+
+from django.http import QueryDict
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
+from rest_framework.views import APIView
+
+from . import actions, listing, registry, submission
+from .broker import broker
+from .broker.answers import QueueStats
+from .conf import conf
+from .fields import QUEUE
+from .listing import Wanted
+from .message import LEVELS, level_of
+from .permissions import OPERATE, SUBMIT, VIEW
+from .registry import TaskType
+from .schema import TASK_ID, describe
+from .serializers import (
+    BulkSerializer,
+    BulkSubmittedSerializer,
+    CancelledSerializer,
+    PageQuerySerializer,
+    PageSerializer,
+    PausedSerializer,
+    QueueSerializer,
+    RetriedSerializer,
+    StatusSerializer,
+    SubmitSerializer,
+    SubmittedSerializer,
+    TaskSerializer,
+    TaskTypeSerializer,
+)
+from .task_view import all_of, row_of, status_of
+
+
+class ApiView(APIView):
+    """``needs`` names the permission for each method; see ``permissions.MayDo``."""
+
+    needs: dict[str, str] = {}
+
+    @extend_schema(exclude=True)
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with ``Allow`` alone."""
+        return Response(status=HTTP_204_NO_CONTENT)
+
+    def validated(self, serializer: type, data: Any) -> Any:
+        """The data as the serializer gives it. Raise ValidationError."""
+        found = serializer(data=data)
+        found.is_valid(raise_exception=True)
+        return found.validated_data
+
+    def body(self) -> Any:
+        """The request's JSON; an empty body is an empty object."""
+        data = self.request.data
+        return {} if isinstance(data, QueryDict) else data
+
+    def query(self) -> dict[str, str]:
+        """The parameters of the address, each given once."""
+        twice = [name for name, values in self.request.query_params.lists() if len(values) > 1]
+        if twice:
+            raise ValidationError({name[:100]: ["Is given more than once."] for name in twice})
+        return self.request.query_params.dict()
+
+    def required(self, name: str) -> str:
+        """A parameter of the address. Raise ValidationError if it is missing or empty."""
+        value = self.query().get(name)
+        if not value:
+            raise ValidationError({name: [f"Add ?{name}=… to the address."]})
+        return value
+
+
+class SubmitView(ApiView):
+    needs = {"POST": SUBMIT}
+
+    @describe(SubmittedSerializer, 400, 413, code=201, body=SubmitSerializer)
+    def post(self, request: Request) -> Response:
+        """Submit a task."""
+        message = submission.submit(self.validated(SubmitSerializer, self.body()))
+        return Response({"taskId": message.id, "status": "queued"}, HTTP_201_CREATED)
+
+
+class BulkView(ApiView):
+    needs = {"POST": SUBMIT}
+
+    @describe(BulkSubmittedSerializer, 400, 413, code=201, body=BulkSerializer)
+    def post(self, request: Request) -> Response:
+        """Submit up to 1,000 tasks, all of them or none; errors by index."""
+        tasks = self.validated(BulkSerializer, self.body())["tasks"]
+        ids = [message.id for message in submission.submit_all(tasks)]
+        return Response({"taskIds": ids, "status": "queued"}, HTTP_201_CREATED)
+
+
+class StatusView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(StatusSerializer, 400, 404, parameters=[TASK_ID])
+    def get(self, request: Request) -> Response:
+        """Tell what became of a task, from the moment that its submit returned."""
+        return Response(status_of(actions.must_find(self.required("id"))))
+
+
+class TasksView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(PageSerializer, 400, parameters=[PageQuerySerializer], operation_id="tasks_list")
+    def get(self, request: Request) -> Response:
+        """List tasks, the newest first."""
+        asked = self.validated(PageQuerySerializer, self.query())
+        limit = asked.pop("limit")
+        records, below = listing.page(Wanted(**asked), limit)
+        return Response({"results": [row_of(record) for record in records], "next": below})
+
+
+class TaskView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(TaskSerializer, 404)
+    def get(self, request: Request, task_id: str) -> Response:
+        """Tell everything about a task, its attempts too."""
+        return Response(all_of(actions.must_find(task_id)))
+
+
+class CancelView(ApiView):
+    needs = {"POST": OPERATE}
+
+    @describe(CancelledSerializer, 404, 409)
+    def post(self, request: Request, task_id: str) -> Response:
+        """Cancel an open task; if it runs, what comes of that is dropped."""
+        before = actions.cancel(task_id, by=str(request.user))
+        return Response({"task_id": task_id, "status": "cancelled", "before": before.value})
+
+
+class RetryView(ApiView):
+    needs = {"POST": OPERATE}
+
+    @describe(RetriedSerializer, 404, 409)
+    def post(self, request: Request, task_id: str) -> Response:
+        """Run a finished task once more, under the same id."""
+        run = actions.retry(task_id)
+        return Response({"task_id": task_id, "status": "pending", "run": run})
+
+
+class TaskTypesView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(TaskTypeSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List what can be submitted."""
+        return Response([_type(each) for each in registry.task_types().values()])
+
+
+class QueuesView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(QueueSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List the queues and what waits in them."""
+        return Response([_queue(queue) for queue in broker().stats().queues])
+
+
+class PauseView(ApiView):
+    needs = {"POST": OPERATE}
+
+    @describe(PausedSerializer, 404)
+    def post(self, request: Request, name: str) -> Response:
+        """Give nothing out of a queue until it is resumed; what runs goes on."""
+        broker().pause(_known_queue(name))
+        return Response({"name": name, "paused": True})
+
+
+class ResumeView(ApiView):
+    needs = {"POST": OPERATE}
+
+    @describe(PausedSerializer, 404)
+    def post(self, request: Request, name: str) -> Response:
+        """Give out of a queue again."""
+        broker().resume(_known_queue(name))
+        return Response({"name": name, "paused": False})
+
+
+@extend_schema(exclude=True)
+class NoSuchView(ApiView):
+    """Whatever else is asked for below /api/."""
+
+    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        raise NotFound("The API has no such address; /api/docs lists those that it has.")
+
+    get = options = http_method_not_allowed
+
+
+def _type(task_type: TaskType) -> dict[str, Any]:
+    backoff = task_type.backoff
+    return {
+        "name": task_type.name,
+        "description": task_type.doc,
+        "queue": task_type.queue,
+        "priority": level_of(task_type.priority),
+        "retries": submission.retries_of(task_type),
+        "backoff": conf().backoff_seconds if backoff is None else backoff,
+        "timeout": task_type.timeout or 0.0,
+        "is_async": task_type.is_async,
+    }
+
+
+def _queue(queue: QueueStats) -> dict[str, Any]:
+    return {
+        "name": queue.name,
+        "paused": queue.is_paused,
+        "ready": queue.ready,
+        "scheduled": queue.scheduled,
+        "levels": {str(level): queue.levels[level - 1] for level in LEVELS},
+    }
+
+
+def _known_queue(name: str) -> str:
+    """A queue that there is, or could be. Raise NotFound for any other name."""
+    if re.fullmatch(QUEUE, name, re.ASCII) or name in {q.name for q in broker().stats().queues}:
+        return name
+    raise NotFound("There is no such queue.")

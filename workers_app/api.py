@@ -1,0 +1,93 @@
+"""The API's doors to workers and to the whole system."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.status import HTTP_201_CREATED
+
+from tasks_app.permissions import OPERATE, VIEW
+from tasks_app.schema import describe
+from tasks_app.views import ApiView
+
+from . import debug, fleet_control, live, metrics
+from .control import PoolConfig
+from .reset import reset
+from .serializers import (
+    MetricsSerializer,
+    PoolSerializer,
+    ResetQuerySerializer,
+    ResetSerializer,
+    StartedSerializer,
+    StartSerializer,
+    StoppedSerializer,
+)
+
+WORKERS_BY_ID = {
+    "type": "object",
+    "additionalProperties": {"$ref": "#/components/schemas/Worker"},
+}
+WORKER_ID = OpenApiParameter("id", OpenApiTypes.STR, required=True, description="The worker's id.")
+
+
+class WorkersView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(WORKERS_BY_ID)
+    def get(self, request: Request) -> Response:
+        """Tell about every worker, by id."""
+        return Response(live.workers())
+
+
+class StartView(ApiView):
+    needs = {"POST": OPERATE}
+
+    @describe(StartedSerializer, 400, code=201, body=StartSerializer)
+    def post(self, request: Request) -> Response:
+        """Have a host agent start a worker."""
+        config = PoolConfig.from_json(dict(self.validated(StartSerializer, self.body())))
+        worker = fleet_control.start_worker(config)
+        shown = {name: config.to_json()[name] for name in PoolSerializer().fields}
+        answer = {"status": "Worker started", "config": shown, "id": worker}
+        return Response(answer, HTTP_201_CREATED)
+
+
+class StopView(ApiView):
+    needs = {"POST": OPERATE}
+
+    @describe(StoppedSerializer, 400, 404, parameters=[WORKER_ID])
+    def post(self, request: Request) -> Response:
+        """Let a worker finish what runs, give the rest back, and end."""
+        worker = self.required("id")
+        fleet_control.stop_worker(worker)
+        return Response({"status": "Worker stopped", "id": worker})
+
+
+class MetricsView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(MetricsSerializer)
+    def get(self, request: Request) -> Response:
+        """Count what waits, what was done, and who works."""
+        return Response(metrics.numbers())
+
+
+class DebugView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        """Show what is where; each list is cut, and `truncated` says which."""
+        return Response(debug.look())
+
+
+class ResetView(ApiView):
+    needs = {"POST": OPERATE}
+
+    @describe(ResetSerializer, 400, parameters=[ResetQuerySerializer])
+    def post(self, request: Request) -> Response:
+        """Cancel all that is open and count from zero; the history stays unless it is named."""
+        asked = self.validated(ResetQuerySerializer, self.query())
+        cancelled, deleted = reset(history=asked["history"], by=str(request.user))
+        answer = {"status": "System reset successful", "cancelled": cancelled, "deleted": deleted}
+        return Response(answer)

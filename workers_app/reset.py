@@ -1,0 +1,52 @@
+"""Start afresh: nothing waits, nothing is held, and counting begins at zero.
+
+Open tasks are cancelled, with change entries, so that the history tells what became of them. The
+changes themselves are never cleared.
+"""
+
+import time
+
+from tasks_app.broker import broker, keys
+from tasks_app.models import TaskRecord
+
+ROUNDS = 3  # a task that was held may be back in its queue before its cancel arrives
+SWEEP_SECONDS = 5.0  # for one request; the promoter sweeps on
+
+
+def reset(*, history: bool, by: str) -> tuple[int, int]:
+    """Return how many tasks were cancelled, and how many rows of the history were deleted."""
+    cancelled = 0
+    for _ in range(ROUNDS):
+        some = _purge() + _cancel_held(by)
+        cancelled += some
+        if not some:
+            break
+    _sweep()
+    deleted = TaskRecord.objects.all().delete()[0] if history else 0
+    broker().reset_counters()
+    return cancelled, deleted
+
+
+def _purge() -> int:
+    return sum(broker().purge(queue.name) for queue in broker().stats().queues)
+
+
+def _cancel_held(by: str) -> int:
+    fleet = broker().fleet
+    ids = [
+        task_id
+        for shard in keys.shards()
+        for worker in fleet.workers()
+        for executor in fleet.executors(worker, shard)
+        for task_id in broker().held_ids(executor, shard)
+    ]
+    before = broker().cancel(ids, by=by) if ids else {}
+    return sum(status is not None for status in before.values())
+
+
+def _sweep() -> None:
+    until = time.monotonic() + SWEEP_SECONDS
+    for shard in keys.shards():
+        more = True
+        while more and time.monotonic() < until:
+            _, more = broker().sweep(shard=shard)

@@ -1,0 +1,14 @@
+"""The API's addresses for workers and the whole system, below ``/api/``."""
+
+from tasks_app.urls import either
+
+from . import api
+
+urlpatterns = [
+    *either("workers", api.WorkersView.as_view(), "workers"),
+    *either("workers/start", api.StartView.as_view(), "worker-start"),
+    *either("workers/stop", api.StopView.as_view(), "worker-stop"),
+    *either("metrics", api.MetricsView.as_view(), "metrics"),
+    *either("debug", api.DebugView.as_view(), "debug"),
+    *either("system/reset", api.ResetView.as_view(), "system-reset"),
+]
