@@ -1,0 +1,61 @@
+"""Where coroutine tasks run: one event loop in a thread of its own, many tasks at once."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+
+from asgiref.sync import sync_to_async
+from django.db.backends.signals import connection_created
+
+from .database import tidy
+from .job import Job
+
+MOST_COROUTINES = 100  # at once, in one executor
+
+
+class Coroutines:
+    """Runs ``work(job)`` for each job that is handed over."""
+
+    def __init__(self, work: Callable[[Job], Awaitable[None]]):
+        self._work = work
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task] = set()  # the loop itself holds them weakly only
+        self._lock = threading.Lock()
+        self.load = 0  # jobs handed over and not done
+        self._uses_database = False
+
+    @property
+    def room(self) -> int:
+        return MOST_COROUTINES - self.load
+
+    def give(self, jobs: list[Job]) -> None:
+        """Start some jobs."""
+        if self._loop is None:
+            self._start()
+        with self._lock:
+            self.load += len(jobs)
+        self._loop.call_soon_threadsafe(self._begin, jobs)
+
+    def _start(self) -> None:
+        connection_created.connect(self._note_database)
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="coroutines", daemon=True).start()
+
+    def _note_database(self, **kwargs: object) -> None:
+        self._uses_database = True
+
+    def _begin(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            task = self._loop.create_task(self._run(job), context=Context())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, job: Job) -> None:
+        try:
+            await self._work(job)
+            if self._uses_database:  # the ORM's calls all run in the thread that this one runs in
+                await sync_to_async(tidy)()
+        finally:
+            with self._lock:
+                self.load -= 1

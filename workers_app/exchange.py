@@ -1,0 +1,144 @@
+"""An executor's side of an exchange: one at a time, repeated until Redis answers."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+from uuid import uuid4
+
+from redis.exceptions import RedisError
+
+from tasks_app.broker import Broker
+from tasks_app.broker.answers import Exchange, Settlement
+from tasks_app.exceptions import TaskSystemError
+
+from .board import Board
+from .lanes import Lane
+from .timing import pause_before_try
+
+logger = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 500  # outcomes; Redis serves nobody else meanwhile
+MOST_BYTES = 16 * 1024 * 1024  # of their lines
+
+
+class Exchanger:
+    """Reports what is done and claims more. The main loop and the courier share it.
+
+    Redis remembers the last request of each executor only, so that a second call must not begin
+    before the first one is answered. Outcomes stay here until it is: Redis may be away for as long
+    as it likes, and nothing new is claimed meanwhile.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        executor: str,
+        worker: str,
+        board: Board,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ):
+        self.broker = broker
+        self.executor = executor
+        self.worker = worker
+        self.board = board
+        self.calls = 0  # that were answered
+        self.lock = threading.Lock()
+        self._is_stopping = is_stopping
+        self._rng = Random()  # noqa: S311 (jitter)
+        self._is_unsure = False  # whether Redis may hold more for this executor than it knows
+
+    def exchange(self, lane: Lane, limit: int, idle_ms: int = 0) -> tuple[Exchange, list[int]]:
+        """Report what is done in a lane, and claim up to ``limit`` tasks; with their slots."""
+        with self.lock:
+            batch = _batch(lane)
+            answer = self._until_answered(lane, limit, [s for _, s in batch], idle_ms)
+            self._forget(batch)
+            slots = []
+            if answer.claimed:
+                slots = self.board.put([t.message.id for t in answer.claimed], answer.token)
+            if answer.stale:
+                logger.warning("event=stale executor=%s tasks=%s", self.executor, answer.stale)
+            if self._is_unsure:
+                self._give_back_unknown(lane)
+            self.calls += 1
+        if answer.unreadable:
+            self._refuse(lane, answer)
+        return answer, slots
+
+    def finish(self, lane: Lane) -> None:
+        """Report all that is done in a lane."""
+        while lane.done:
+            self.exchange(lane, 0)
+
+    def start(self, lane: Lane, ids: list[str]) -> None:
+        """Publish running tasks as processing. Raise QueueUnavailable."""
+        with self.lock:
+            self.broker.start(self.executor, ids, lane.shard)
+
+    def _until_answered(
+        self, lane: Lane, limit: int, settlements: list[Settlement], idle_ms: int
+    ) -> Exchange:
+        request, failures = uuid4().hex, 0
+        while True:
+            try:
+                answer = self.broker.exchange(
+                    self.executor, self.worker, lane.queues, limit=limit, settlements=settlements,
+                    idle_ms=idle_ms, request=request, shard=lane.shard,
+                )  # fmt: skip
+                break
+            except (TaskSystemError, RedisError) as error:
+                failures += 1
+                self._is_unsure = True
+                if failures == 1:
+                    logger.warning("event=redis_away executor=%s error=%s", self.executor, error)
+                time.sleep(pause_before_try(failures, self._rng))
+                if self._is_stopping():
+                    limit = 0
+        if failures:
+            logger.info("event=redis_back executor=%s tries=%d", self.executor, failures)
+        return answer
+
+    def _forget(self, batch: list[tuple[int, Settlement]]) -> None:
+        if batch:
+            outcomes = [settlement.outcome for _, settlement in batch]
+            self.board.clear(
+                [slot for slot, _ in batch],
+                outcomes.count("completed"),
+                outcomes.count("failed"),
+            )
+
+    def _give_back_unknown(self, lane: Lane) -> None:
+        """After an outage, Redis may hold tasks for us whose claim we never heard of."""
+        try:
+            held = self.broker.held_ids(self.executor, lane.shard)
+            known = self.board.held()
+            unknown = {i: token for i, token in held.items() if known.get(i) != token}
+            if unknown:
+                self.broker.release(self.executor, unknown, lane.shard)
+                logger.warning(
+                    "event=gave_back executor=%s unknown=%d", self.executor, len(unknown)
+                )
+            self._is_unsure = False
+        except (TaskSystemError, RedisError) as error:
+            logger.warning("event=redis_away executor=%s error=%s", self.executor, error)
+
+    def _refuse(self, lane: Lane, answer: Exchange) -> None:
+        """Give back what only a newer version can read; after a while, so that it may find one."""
+        logger.error("event=unreadable executor=%s tasks=%s", self.executor, answer.unreadable)
+        slots = self.board.put(answer.unreadable, answer.token)
+        for slot, task_id in zip(slots, answer.unreadable, strict=True):
+            settlement = Settlement(
+                id=task_id, token=answer.token, outcome="released", pause_ms=60_000
+            )
+            lane.done.append((slot, settlement))
+
+
+def _batch(lane: Lane) -> list[tuple[int, Settlement]]:
+    """Take what is done out of a lane, as much as one call may carry."""
+    batch, size = [], 0
+    while lane.done and len(batch) < MOST_AT_ONCE and size < MOST_BYTES:
+        batch.append(lane.done.popleft())
+        size += len(batch[-1][1].line)
+    return batch
