@@ -11,6 +11,8 @@ http = get_asgi_application()  # sets Django up, which what follows needs
 from workers_app import embedded  # noqa: E402
 from workers_app.routing import websocket  # noqa: E402
 
+from .body_limit import limit_bodies  # noqa: E402
+
 embedded.ensure()  # whoever serves needs Redis, so the first one starts it
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket})
+application = ProtocolTypeRouter({"http": limit_bodies(http), "websocket": websocket})

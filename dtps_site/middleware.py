@@ -13,6 +13,6 @@ class NeverCached:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if request.path.startswith("/api/"):
+        if request.path.startswith("/api"):
             response.headers.setdefault("Cache-Control", "no-store")
         return response

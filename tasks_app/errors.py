@@ -19,6 +19,7 @@ from .exceptions import (
     UnknownOutcome,
     UnknownTaskType,
     ValueTooLarge,
+    WorkerNotFound,
     WrongState,
 )
 
@@ -29,6 +30,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     InvalidCall: (status.HTTP_400_BAD_REQUEST, "invalid"),
     UnknownTaskType: (status.HTTP_400_BAD_REQUEST, "unknown_type"),
     TaskNotFound: (status.HTTP_404_NOT_FOUND, "not_found"),
+    WorkerNotFound: (status.HTTP_404_NOT_FOUND, "not_found"),
     DuplicateTask: (status.HTTP_409_CONFLICT, "duplicate"),
     WrongState: (status.HTTP_409_CONFLICT, "wrong_state"),
     ValueTooLarge: (status.HTTP_413_REQUEST_ENTITY_TOO_LARGE, "too_large"),

@@ -5,7 +5,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.settings import api_settings
 
+from . import registry
+from .exceptions import UnknownTaskType
 from .fields import (
     QUEUE,
     IntegerField,
@@ -80,6 +83,13 @@ class SubmitSerializer(StrictSerializer):
         help_text="Seconds that an attempt may take; 0: no bound.",
     )  # fmt: skip
 
+    def validate_taskType(self, name: str) -> str:
+        try:
+            registry.get(name)
+        except UnknownTaskType as error:
+            raise serializers.ValidationError(str(error)) from error
+        return name
+
     def validate(self, task: dict[str, Any]) -> dict[str, Any]:
         if "payload" in task and ("args" in task or "kwargs" in task):
             raise serializers.ValidationError({"payload": ["Give either payload or args, kwargs."]})
@@ -104,6 +114,8 @@ class BulkSerializer(StrictSerializer):
 def _by_index(detail: dict[str, Any]) -> dict[str, Any]:
     """DRF gives an entry for each item, empty for a sound one: keep the others, by index."""
     errors = detail.get("tasks")
+    if isinstance(errors, dict):  # of the list as such
+        return {**detail, "tasks": errors[api_settings.NON_FIELD_ERRORS_KEY]}
     if isinstance(errors, list) and errors and isinstance(errors[0], dict):
         errors = {str(index): error for index, error in enumerate(errors) if error}
         return {**detail, "tasks": errors}

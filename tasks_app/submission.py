@@ -8,7 +8,7 @@ from .broker import broker
 from .conf import conf
 from .enqueue import TaskRequest
 from .errors import SubmitUnknown
-from .exceptions import InvalidCall, UnknownOutcome, UnknownTaskType
+from .exceptions import InvalidCall, UnknownOutcome
 from .message import TaskMessage, priority_of
 from .registry import TaskType
 
@@ -22,7 +22,7 @@ NAMES = {
 
 
 def submit(task: Mapping[str, Any]) -> TaskMessage:
-    """Submit one task. Raise as ``enqueue.submit`` does."""
+    """Submit one task. Raise as ``enqueue.submit`` does, and SubmitUnknown."""
     message = _message(task)
     _store([message])
     return message
@@ -34,8 +34,6 @@ def submit_all(tasks: Sequence[Mapping[str, Any]]) -> list[TaskMessage]:
     for index, task in enumerate(tasks):
         try:
             messages.append(_message(task))
-        except UnknownTaskType as error:
-            errors[str(index)] = {"taskType": [str(error)]}
         except InvalidCall as error:
             errors[str(index)] = error.errors
     if errors:
