@@ -105,7 +105,7 @@ def end(broker, one, final="completed"):
         broker.cancel([one.id])
         return
     executor = executor_of(broker, "ender")
-    exchange = claim(broker, executor, limit=1000, queues=[one.queue])
+    exchange = claim(broker, executor, limit=1000, queues=[one.queue], idle_ms=0)
     assert broker.finish(executor, [outcome(one.id, exchange.token, final)]) == []
 
 

@@ -9,23 +9,26 @@
 -- ARGV[3] most entries that may wait for the recorder; 0 for no bound
 -- ARGV[4...] three for each task: id, definition, moment before which it must not start (ms; 0: at once)
 --
--- Returns {"ok"}; or, with nothing stored, {"late"}, {"lag"}, {"full", queue} or {"known", id, ...}.
+-- Returns {"ok"}; or, with nothing stored, {"late"}, {"lag"}, {"full", queue} or {"known", id, ...}, which
+-- an id is too that was given twice.
 
 local not_after, most_waiting, most_unrecorded = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
 if not_after > 0 and now > not_after then return { "late" } end
 if most_unrecorded > 0 and redis.call("XLEN", CHANGES) >= most_unrecorded then return { "lag" } end
 
-local ids, payloads, queues = {}, {}, {}
+local ids, payloads, queues, known, seen = {}, {}, {}, {}, {}
 for i = 4, #ARGV, 3 do
-  ids[#ids + 1] = ARGV[i]
-  payloads[#payloads + 1] = ARGV[i]
+  local id = ARGV[i]
+  if seen[id] then known[#known + 1] = id end
+  seen[id] = true
+  ids[#ids + 1] = id
+  payloads[#payloads + 1] = id
   payloads[#payloads + 1] = ARGV[i + 1]
   local queue = waits(ARGV[i + 1])
   queues[queue] = (queues[queue] or 0) + 1
 end
 
-local known = {}
 for i, payload in ipairs(ask(PAYLOADS, ids)) do
   if payload then known[#known + 1] = ids[i] end
 end
