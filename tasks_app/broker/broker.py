@@ -180,7 +180,7 @@ class Broker:
 
     def promote(self, limit: int = MOST_A_CALL, shard: int = 0) -> tuple[int, int]:
         """Make due tasks pending and expire what is over. Return (tasks, ms to the next or -1)."""
-        looked_at, next_ms = self.run("promote", shard, limit)
+        looked_at, next_ms = self.run("promote", shard, min(limit, MOST_A_CALL))
         return looked_at, next_ms
 
     # --- by order of an operator ---

@@ -8,12 +8,12 @@
 --
 -- Returns {tasks looked at, ms until the next one is due; -1 if none waits}.
 
-local limit = tonumber(ARGV[1])
+local limit, looked_at = tonumber(ARGV[1]), 0
 
-local function due_in(set)
-  if limit <= 0 then return {} end
-  local ids = redis.call("ZRANGEBYSCORE", set, "-inf", now, "LIMIT", 0, limit)
-  limit = limit - #ids
+local function due_in(set, most)
+  if most <= 0 then return {} end
+  local ids = redis.call("ZRANGEBYSCORE", set, "-inf", now, "LIMIT", 0, most)
+  looked_at = looked_at + #ids
   return ids
 end
 
@@ -31,9 +31,12 @@ local function begin(id, state, definition)
   end
 end
 
--- Only a waiting task expires; a held one comes back to `expiring` when it is given back.
-local function expire(id, state, queue)
-  if (state.status == "pending" or state.status == "scheduled" or state.status == "retrying")
+-- Only a waiting task expires; a held one comes back to `expiring` when it is given back. And only by
+-- what its definition says: this entry may be of an earlier run.
+local function expire(id, state, definition, queue)
+  local _, _, expires = waits(definition)
+  if expires ~= "0" and tonumber(expires) <= now
+    and (state.status == "pending" or state.status == "scheduled" or state.status == "retrying")
     and move(state, "expired") then
     redis.call("ZREM", ready_of(queue), id)
     redis.call("ZREM", scheduled_of(queue), id)
@@ -47,18 +50,20 @@ local function head(set)
 end
 
 local queues = redis.call("ZRANGEBYSCORE", DUE, "-inf", now, "LIMIT", 0, limit)
-for _, queue in ipairs(queues) do
-  local late = due_in(expiring_of(queue))
+for n, queue in ipairs(queues) do
+  -- A share for each: the flood in one queue does not keep the others waiting.
+  local share = math.ceil((limit - looked_at) / (#queues - n + 1))
+  local late = due_in(expiring_of(queue), math.ceil(share / 2))
   local states, definitions = ask(STATES, late), ask(PAYLOADS, late)
-  for n, id in ipairs(late) do
-    if definitions[n] then expire(id, read_state(states[n]), queue) end
+  for i, id in ipairs(late) do
+    if definitions[i] then expire(id, read_state(states[i]), definitions[i], queue) end
   end
   if #late > 0 then redis.call("ZREM", expiring_of(queue), unpack(late)) end
 
-  local due = due_in(scheduled_of(queue))
+  local due = due_in(scheduled_of(queue), share - #late)
   states, definitions = ask(STATES, due), ask(PAYLOADS, due)
-  for n, id in ipairs(due) do
-    if definitions[n] then begin(id, read_state(states[n], "scheduled"), definitions[n]) end
+  for i, id in ipairs(due) do
+    if definitions[i] then begin(id, read_state(states[i], "scheduled"), definitions[i]) end
   end
   if #due > 0 then redis.call("ZREM", scheduled_of(queue), unpack(due)) end
 end
@@ -74,4 +79,4 @@ for _, queue in ipairs(queues) do
 end
 
 local next_due = tonumber(redis.call("ZRANGE", DUE, 0, 0, "WITHSCORES")[2])
-return { tonumber(ARGV[1]) - limit, next_due and math.max(0, next_due - now) or -1 }
+return { looked_at, next_due and math.max(0, next_due - now) or -1 }
