@@ -226,7 +226,7 @@ class Broker:
     def sweep(self, limit: int = MOST_A_CALL, shard: int = 0) -> tuple[int, bool]:
         """Cancel a slice of what was put aside. Return (tasks cancelled, whether more is there)."""
         line = Attempt(outcome=Status.CANCELLED, ended_us=now_us(), error="Purged.").encode()
-        cancelled, more = self.run("sweep", shard, limit, line)
+        cancelled, more = self.run("sweep", shard, min(limit, MOST_A_CALL), line)
         return cancelled, bool(more)
 
     def reset_counters(self) -> None:

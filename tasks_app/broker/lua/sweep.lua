@@ -12,25 +12,29 @@
 local set = redis.call("LINDEX", ASIDE, 0)
 if not set then return { 0, 0 } end
 
+-- Whether a task has left what was put aside: it was ended and retried meanwhile, and lives.
+local function is_back(id, state, queue)
+  if tonumber(state.run) == 1 then return false end
+  return redis.call("ZSCORE", ready_of(queue), id) or redis.call("ZSCORE", scheduled_of(queue), id)
+end
+
 local ids = redis.call("ZRANGE", set, 0, tonumber(ARGV[1]) - 1)
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
 local cancelled = 0
 for n, id in ipairs(ids) do
   local state = read_state(states[n])
-  -- One that was cancelled and retried meanwhile waits in its queue again, and lives.
   if definitions[n] and state.owner == "" then
-    local queue = waits(definitions[n])
-    if not redis.call("ZSCORE", ready_of(queue), id) and not redis.call("ZSCORE", scheduled_of(queue), id)
-      and move(state, "cancelled") then
+    local queue, _, expires = waits(definitions[n])
+    if not is_back(id, state, queue) and move(state, "cancelled") then
       append(state, ARGV[2])
       keep(id, state)
       count("cancelled")
-      redis.call("ZREM", expiring_of(queue), id)
+      if expires ~= "0" then redis.call("ZREM", expiring_of(queue), id) end
       cancelled = cancelled + 1
     end
   end
 end
+write_all()
 if #ids > 0 then redis.call("ZREM", set, unpack(ids)) end
 if redis.call("EXISTS", set) == 0 then redis.call("LPOP", ASIDE) end
-write_all()
 return { cancelled, redis.call("EXISTS", ASIDE) }
