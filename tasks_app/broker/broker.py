@@ -206,7 +206,7 @@ class Broker:
         """
         status = self.run(
             "retry", keys.shard_of(message.queue), message.id, message.encode(),
-            recorded.run, recorded.version, recorded.lines,
+            recorded.status.value, recorded.run, recorded.version, recorded.lines,
         )  # fmt: skip
         if status:
             raise WrongState(f"The task is {status.decode()}; only a finished one can be retried.")

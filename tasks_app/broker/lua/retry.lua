@@ -6,7 +6,7 @@
 --
 -- ARGV[1] id
 -- ARGV[2] definition of the new run
--- ARGV[3] run, ARGV[4] version, ARGV[5] attempts of the finished task as the database has them;
+-- ARGV[3] status, ARGV[4] run, ARGV[5] version, ARGV[6] attempts of the task as the database has them;
 --   used if Redis has forgotten it
 --
 -- Returns "" when it is pending again, else the status that does not allow it.
@@ -14,13 +14,11 @@
 local id, definition = ARGV[1], ARGV[2]
 local state = read_state(redis.call("HGET", STATES, id))
 if redis.call("HEXISTS", PAYLOADS, id) == 0 then
-  state.status, state.run, state.version, state.attempts = "failed", ARGV[3], ARGV[4], ARGV[5]
+  state.status, state.run, state.version, state.attempts = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 end
 
 local before = state.status
-if before ~= "completed" and before ~= "failed" and before ~= "cancelled" and before ~= "expired" then
-  return before
-end
+if not string.find(FINAL, " " .. before .. " ", 1, true) then return before end
 move(state, "pending")
 state.run = state.run + 1
 state.starts, state.failures, state.crashes = 0, 0, 0
