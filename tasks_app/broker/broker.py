@@ -192,7 +192,7 @@ class Broker:
         )
         before: dict[str, Status | None] = dict.fromkeys(ids)
         for shard in keys.shards():
-            asked = [task_id for task_id in ids if before[task_id] is None]
+            asked = [task_id for task_id in before if before[task_id] is None]
             for some in _slices(asked):
                 answers = self.run("cancel", shard, line.encode(), *some)
                 before |= {i: Status(a.decode()) for i, a in zip(some, answers, strict=True) if a}
