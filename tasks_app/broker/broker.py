@@ -265,6 +265,8 @@ class Broker:
 
     def acknowledge(self, changes: Changes, shard: int = 0) -> None:
         """Drop changes that the database has. The stream's own memory of its last id stays."""
+        if not changes.last:
+            return
         milliseconds, _, sequence = changes.last.partition("-")
         after = f"{milliseconds}-{int(sequence) + 1}"
         self.link.call("XTRIM", keys.key(shard, "changes"), "MINID", after)
