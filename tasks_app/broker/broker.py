@@ -146,7 +146,10 @@ class Broker:
     # --- back ---
 
     def release(self, executor: str, held: dict[str, str], shard: int = 0) -> list[str]:
-        """Give unstarted tasks (id -> token) back. Return the ids that were still held so."""
+        """Give unstarted or interrupted tasks (id -> token) back, uncharged.
+
+        Return the ids that were still held so.
+        """
         released = []
         for some in _slices(list(held.items())):
             flat = [word for pair in some for word in pair]

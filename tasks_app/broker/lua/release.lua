@@ -1,4 +1,5 @@
--- release: give tasks that an executor holds but has not started back to their place.
+-- release: give tasks that an executor holds, but has not started or was interrupted at, back to
+-- their place.
 --
 -- include: keys clock tasks writes
 --
