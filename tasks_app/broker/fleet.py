@@ -36,14 +36,16 @@ class Fleet:
         self, kind: str, name: str, said: dict, executors: Iterable[str], shards: Sequence[int]
     ) -> list[dict[str, Any]]:
         lease_ms = int(conf().lease_seconds * 1000)
+        executors = [_checked(executor) for executor in executors]
         arguments = (kind, name, json.dumps(said), lease_ms, *executors)
         orders = [o for shard in shards for o in self._broker.run("announce", shard, *arguments)]
         return [json.loads(order) for order in orders]
 
     def resign(self, worker: str) -> bool:
         """Take a worker off. Return False, with nothing changed, if it still holds tasks."""
-        gone = [self._broker.run("resign", shard, WORKERS, worker) for shard in keys.shards()]
-        return all(gone)
+        # Shard 0 last: its register is where a reaper finds the worker meanwhile.
+        shards = reversed(keys.shards())
+        return all(self._broker.run("resign", shard, WORKERS, worker) for shard in shards)
 
     def resign_agent(self, agent: str) -> None:
         self._broker.run("resign", 0, AGENTS, agent)
@@ -108,3 +110,10 @@ class Fleet:
         """The last samples, oldest first."""
         found = self._broker.link.call("LRANGE", keys.key(0, "samples"), -limit, -1)
         return [json.loads(sample) for sample in found]
+
+
+def _checked(executor: str) -> str:
+    """An executor's id stands in the header of a state."""
+    if not executor or re.search(r"[|\s]", executor):
+        raise ValueError(f"An executor's id is one word without '|', not {executor!r}.")
+    return executor

@@ -13,10 +13,10 @@
 -- Returns its orders, oldest first, JSON; they are handed out once.
 
 local kind, id = ARGV[1], ARGV[2]
-local leases = kind == "workers" and LEASES or base .. "agent_leases"
+local leases = leases_of(kind)
 redis.call("ZADD", leases, now + tonumber(ARGV[4]), id)
 redis.call("HSET", base .. kind, id, ARGV[3])
 for i = 5, #ARGV do
   redis.call("SADD", executors_of(id), ARGV[i])
 end
-return redis.call("LPOP", base .. "orders:" .. id, 100) or {}
+return redis.call("LPOP", orders_for(kind, id), 100) or {}

@@ -10,7 +10,7 @@
 -- (JSON), until when its silence is believed (ms; "" once it was reaped).
 
 local kind = ARGV[1]
-local leases = kind == "workers" and LEASES or base .. "agent_leases"
+local leases = leases_of(kind)
 local register = {}
 local said = redis.call("HGETALL", base .. kind)
 for i = 1, #said, 2 do

@@ -13,7 +13,7 @@
 local ORDER_MS = 60000 -- an order that nobody fetched for so long is of no use
 
 if redis.call("HEXISTS", base .. ARGV[1], ARGV[2]) == 0 then return 0 end
-local orders = base .. "orders:" .. ARGV[2]
+local orders = orders_for(ARGV[1], ARGV[2])
 redis.call("RPUSH", orders, ARGV[3])
 redis.call("PEXPIRE", orders, ORDER_MS)
 return 1

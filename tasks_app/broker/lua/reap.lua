@@ -27,7 +27,7 @@ end
 local executors = { dead }
 if dead == "" then
   -- The guard against a reaper that acts on what it saw a while ago.
-  local lease = redis.call("ZSCORE", LEASES, worker)
+  local lease = redis.call("ZSCORE", leases_of("workers"), worker)
   if lease and tonumber(lease) > now then return { 0, 1 } end
   executors = redis.call("SMEMBERS", executors_of(worker))
 end
@@ -86,5 +86,5 @@ end
 write_all()
 
 local all = #emptied == #executors
-if all and dead == "" then redis.call("ZREM", LEASES, worker) end
+if all and dead == "" then redis.call("ZREM", leases_of("workers"), worker) end
 return { taken, all and 1 or 0 }

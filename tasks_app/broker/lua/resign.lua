@@ -10,10 +10,13 @@
 -- Returns 1; or 0, with nothing changed, if an executor of the worker still holds tasks.
 
 local kind, id = ARGV[1], ARGV[2]
-for _, executor in ipairs(redis.call("SMEMBERS", executors_of(id))) do
-  if redis.call("EXISTS", held_by(executor)) == 1 then return 0 end
+if kind == "workers" then
+  for _, executor in ipairs(redis.call("SMEMBERS", executors_of(id))) do
+    if redis.call("EXISTS", held_by(executor)) == 1 then return 0 end
+  end
+  redis.call("DEL", executors_of(id))
 end
-redis.call("ZREM", kind == "workers" and LEASES or base .. "agent_leases", id)
+redis.call("ZREM", leases_of(kind), id)
 redis.call("HDEL", base .. kind, id)
-redis.call("DEL", executors_of(id), base .. "orders:" .. id)
+redis.call("DEL", orders_for(kind, id))
 return 1

@@ -8,7 +8,6 @@ local COUNTERS = base .. "counters" -- hash  name -> how often since the last re
 local QUEUES = base .. "queues" -- set  every queue that ever held a task
 local PAUSED = base .. "paused" -- set  the queues that give nothing out
 local DUE = base .. "due" -- zset  queue -> when the promoter has to look at it next, ms
-local LEASES = base .. "leases" -- zset  worker -> until when its silence is believed, ms
 local ASIDE = base .. "aside" -- list  sorted sets that a purge has put aside
 
 local function ready_of(queue) return base .. "q:" .. queue .. ":ready" end -- zset  task id -> rank
@@ -18,3 +17,6 @@ local function idle_of(queue) return base .. "q:" .. queue .. ":idle" end -- zse
 local function held_by(executor) return base .. "held:" .. executor end -- hash  task id -> token
 local function wake_of(executor) return base .. "wake:" .. executor end -- list  one token a wake-up
 local function executors_of(worker) return base .. "executors:" .. worker end -- set  executor ids
+-- Of the workers and of the agents, who may have the same names:
+local function leases_of(kind) return base .. kind .. ":leases" end -- zset  id -> until when it is believed, ms
+local function orders_for(kind, id) return base .. kind .. ":orders:" .. id end -- list  orders, JSON
