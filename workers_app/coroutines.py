@@ -17,8 +17,9 @@ MOST_COROUTINES = 100  # at once, in one executor
 class Coroutines:
     """Runs ``work(job)`` for each job that is handed over."""
 
-    def __init__(self, work: Callable[[Job], Awaitable[None]]):
+    def __init__(self, work: Callable[[Job], Awaitable[None]], freed: threading.Event):
         self._work = work
+        self._freed = freed  # set when there is room again
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task] = set()  # the loop itself holds them weakly only
         self._lock = threading.Lock()
@@ -59,3 +60,4 @@ class Coroutines:
         finally:
             with self._lock:
                 self.load -= 1
+            self._freed.set()

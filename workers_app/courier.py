@@ -29,28 +29,37 @@ class Courier(threading.Thread):
         self._lanes = lanes
         self._calls_seen = -1
         self._published: set[tuple[str, str]] = set()  # (id, token)
+        self._nudged = threading.Event()
+
+    def nudge(self) -> None:
+        """Report at once: nobody else is about to."""
+        self._nudged.set()
 
     def run(self) -> None:
-        pause = threading.Event()
         while True:
             self.awake.wait()
-            pause.wait(TICK_SECONDS)
+            is_nudged = self._nudged.wait(TICK_SECONDS)
+            self._nudged.clear()
             try:
-                self.tick()
+                if is_nudged:
+                    self._report()
+                else:
+                    self.tick()
             except (TaskSystemError, RedisError) as error:
-                logger.info(
-                    "event=redis_away executor=%s error=%s", self._exchanger.executor, error
-                )
+                logger.info("event=courier_waits error=%s", error)
 
     def tick(self) -> None:
         """Report and publish, if the main loop has not done so since the last tick."""
         if self._exchanger.calls != self._calls_seen:
             self._calls_seen = self._exchanger.calls
             return
-        for lane in self._lanes:
-            self._exchanger.finish(lane)
+        self._report()
         self._publish()
         self._calls_seen = self._exchanger.calls
+
+    def _report(self) -> None:
+        for lane in self._lanes:
+            self._exchanger.finish(lane)
 
     def _publish(self) -> None:
         running = set(self._exchanger.board.running().items())

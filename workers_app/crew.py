@@ -10,9 +10,11 @@ from .job import Job
 class Crew:
     """Runs ``work(job)`` for each job that is handed over, on a fixed number of threads."""
 
-    def __init__(self, threads: int, work: Callable[[Job], None]):
+    def __init__(self, threads: int, work: Callable[[Job], None], freed: threading.Event):
         self.threads = threads
         self.load = 0  # jobs handed over and not done
+        self.low = threads - 1  # the load at which `freed` is set: there is room for more
+        self._freed = freed
         self._work = work
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._lock = threading.Lock()
@@ -33,3 +35,5 @@ class Crew:
             finally:
                 with self._lock:
                     self.load -= 1
+                if self.load <= self.low:
+                    self._freed.set()

@@ -1,6 +1,7 @@
 """An executor: claims a slice of tasks, runs it, reports it with the next claim."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 2.0  # an idle executor claims anyway after so long without being woken
 NO_LEASE_SECONDS = 0.1  # before asking again whether the worker is known now
-FULL_SECONDS = 0.02  # between two looks for a free slot
+FULL_SECONDS = 1.0  # between two looks for a free slot, if nobody says that there is one
 DRAIN_SECONDS = 0.02  # between two looks whether the last task is done
 
 
@@ -51,11 +52,13 @@ class Executor:
         self.runner = Runner(worker)
         self.exchanger = Exchanger(broker, executor, worker, board, lambda: self.stopping)
         self.courier = Courier(self.exchanger, self.lanes)
-        self.coroutines = Coroutines(self._run_coroutine)
-        self.crew = Crew(threads, self._run_job) if threads > 1 else None
+        self.freed = threading.Event()  # set by who makes room while there is none
+        self.coroutines = Coroutines(self._run_coroutine, self.freed)
+        self.crew = Crew(threads, self._run_job, self.freed) if threads > 1 else None
         self.mean = Mean(conf().slice_seconds)  # of sync tasks
         self.stopping = False
-        self._is_waiting = False
+        self._is_waiting = False  # so that `stop` may interrupt
+        self._is_idle = False  # waits to be woken, with a slot free
         self._gets_coroutines = False  # whether the last slice had any
 
     def stop(self) -> None:
@@ -72,9 +75,10 @@ class Executor:
         lanes = cycle(self.lanes)
         empty = 0
         while not self.stopping:
+            self.freed.clear()  # before the look, so that no change after it is missed
             room = self._room()
             if room == 0:
-                self._pause(FULL_SECONDS)
+                self._wait(lambda: self.freed.wait(FULL_SECONDS))
                 continue
             empty = 0 if self._work(next(lanes), room) else empty + 1
             if empty >= len(self.lanes) and not self.stopping:
@@ -97,13 +101,14 @@ class Executor:
             return goal  # the main thread is here, so it is free
         goal, load = max(goal, self.crew.threads), self.crew.load
         # Short tasks are claimed when half of the last ones are done, not one by one.
-        return goal - load if load < self.crew.threads or 2 * load <= goal else 0
+        self.crew.low = max(self.crew.threads - 1, goal // 2)
+        return goal - load if load <= self.crew.low else 0
 
     def _work(self, lane: Lane, room: int, idle_ms: int = 0) -> bool:
         """Report, claim and run. Return whether there was anything to run."""
         answer, slots = self.exchanger.exchange(lane, room, idle_ms)
         if not answer.has_lease:
-            self._pause(NO_LEASE_SECONDS)
+            self._wait(lambda: time.sleep(NO_LEASE_SECONDS))
             return True
         if not slots:
             return False
@@ -119,12 +124,11 @@ class Executor:
         if not self._has_work() and not any(each.done for each in self.lanes):
             self.courier.awake.clear()
         seconds = IDLE_SECONDS / len(self.lanes)
+        self._is_idle = True
         with suppress(TaskSystemError, RedisError):  # the next exchange meets the same, and repeats
             self._wait(lambda: self.broker.wait(self.name, seconds, lane.shard))
+        self._is_idle = False
         self.courier.awake.set()
-
-    def _pause(self, seconds: float) -> None:
-        self._wait(lambda: time.sleep(seconds))
 
     def _wait(self, wait: Callable[[], object]) -> None:
         """Wait in a way that ``stop`` can end at any moment."""
@@ -197,6 +201,8 @@ class Executor:
     def _ended(self, job: Job, settlement: Settlement) -> None:
         self.board.end(job.slot)
         job.lane.done.append((job.slot, settlement))
+        if self._is_idle:
+            self.courier.nudge()
 
     # --- the end ---
 

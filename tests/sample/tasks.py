@@ -63,9 +63,9 @@ def echo(*args, **kwargs):
 
 
 @task
-def awkward_names(task, args, queue, priority, timeout, id, self):
+def awkward_names(task, args, queue, priority, timeout, id):
     """Take arguments that are called like our own."""
-    return [task, args, queue, priority, timeout, id, self]
+    return [task, args, queue, priority, timeout, id]
 
 
 @task
@@ -73,6 +73,14 @@ async def async_echo(value):
     """Return the value, from a coroutine."""
     await asyncio.sleep(0)
     return value
+
+
+@task
+async def meet(path, tasks):
+    """Wait until so many of these run at once, which each says in a file."""
+    record.func(path, "here")
+    while len(Path(path).read_text().splitlines()) < tasks:  # noqa: ASYNC240
+        await asyncio.sleep(0.01)
 
 
 @task(takes_context=True)

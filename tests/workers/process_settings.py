@@ -1,0 +1,15 @@
+"""The tests' settings, for processes that a test starts."""
+
+import os
+
+from tests.settings import *  # noqa: F403
+from tests.settings import DATABASES, DTPS
+
+DTPS = {
+    **DTPS,
+    "LEASE_SECONDS": float(os.environ.get("TEST_LEASE_SECONDS", "10")),
+    "RENEW_SECONDS": float(os.environ.get("TEST_RENEW_SECONDS", "1")),
+    "BACKOFF_SECONDS": 0.01,
+}
+if "TEST_DATABASE_NAME" in os.environ:
+    DATABASES["default"]["NAME"] = os.environ["TEST_DATABASE_NAME"]

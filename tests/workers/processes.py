@@ -1,0 +1,121 @@
+"""Real ``manage.py`` processes for tests: started, watched through their log, and always ended."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from ..conftest import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = "tests.workers.process_settings"
+
+
+class Process:
+    """One ``manage.py`` command, in a process group of its own, with its log in a file."""
+
+    def __init__(self, *words, redis_url, var_dir, env=None, settings=SETTINGS):
+        handle, name = tempfile.mkstemp(prefix="dtps-log-", dir="/tmp")
+        self.log_path = Path(name)
+        self.words = words
+        with os.fdopen(handle, "ab") as log:
+            self.popen = subprocess.Popen(
+                [sys.executable, str(ROOT / "manage.py"), *words],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "DJANGO_SETTINGS_MODULE": settings,
+                    "DTPS_REDIS_URL": redis_url,
+                    "DTPS_VAR_DIR": str(var_dir),
+                    "PYTHONUNBUFFERED": "1",
+                    **(env or {}),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    @property
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    @property
+    def is_alive(self):
+        return self.popen.poll() is None
+
+    def wait_for(self, text):
+        """Wait until the log has a text; fail at once if the process ended without it."""
+
+        def said():
+            was_alive = self.is_alive  # looked at first: the last words are in the log then
+            if text in self.log:
+                return True
+            assert was_alive, f"{self.words} ended with {self.popen.returncode}:\n{self.log}"
+            return False
+
+        try:
+            wait_until(said, f"{text!r} in the log")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log}") from None
+
+    def executors(self):
+        """The pids of its executors' processes, by their ids."""
+        found = {}
+        for line in self.log.splitlines():
+            if "event=executor_started" in line:
+                words = dict(w.split("=", 1) for w in line.split() if "=" in w)
+                if psutil.pid_exists(int(words["pid"])):
+                    found[words["executor"]] = int(words["pid"])
+        return found
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self):
+        """Wait until it has ended. Return its exit code."""
+        wait_until(lambda: not self.is_alive, f"the end of {self.words}:\n{self.log}")
+        return self.popen.returncode
+
+    def stop(self):
+        """End it in order. Return its exit code."""
+        if self.is_alive:
+            self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill_group(self):
+        """End it and all its children as a power cut would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.popen.wait()
+
+    def close(self):
+        """Leave nothing behind."""
+        self.kill_group()
+        self.log_path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def processes(redis_url, var_dir):
+    """Gives a function that starts commands against one server, all ended at the end."""
+    started = []
+
+    def start(*words, **options):
+        process = Process(*words, redis_url=redis_url, var_dir=var_dir, **options)
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in reversed(started):
+            process.close()
