@@ -66,11 +66,11 @@ class TextField(serializers.CharField):
 class QueueField(TextField):
     """The name of a queue."""
 
-    default_error_messages = {"queue": f"A queue's name matches {QUEUE}."}
+    default_error_messages = {"queue": "A queue's name matches {pattern}."}
 
     def to_internal_value(self, data: Any) -> str:
         if not re.fullmatch(QUEUE, super().to_internal_value(data), re.ASCII):
-            self.fail("queue")
+            self.fail("queue", pattern=QUEUE)
         return data
 
 

@@ -112,14 +112,13 @@ class BulkSerializer(StrictSerializer):
 
 
 def _by_index(detail: dict[str, Any]) -> dict[str, Any]:
-    """DRF gives an entry for each item, empty for a sound one: keep the others, by index."""
+    """The errors of the wrong tasks by index, or those of the list as such."""
     errors = detail.get("tasks")
-    if isinstance(errors, dict):  # of the list as such
-        return {**detail, "tasks": errors[api_settings.NON_FIELD_ERRORS_KEY]}
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-        errors = {str(index): error for index, error in enumerate(errors) if error}
-        return {**detail, "tasks": errors}
-    return detail
+    if isinstance(errors, dict) and api_settings.NON_FIELD_ERRORS_KEY in errors:
+        errors = errors[api_settings.NON_FIELD_ERRORS_KEY]
+    elif isinstance(errors, list) and errors and isinstance(errors[0], dict):  # DRF before 3.18
+        errors = {index: error for index, error in enumerate(errors) if error}
+    return {**detail, "tasks": errors} if errors else detail
 
 
 class SubmittedSerializer(serializers.Serializer):
