@@ -13,7 +13,7 @@ from uuid_utils import uuid7
 from .broker import broker
 from .compat import DEFAULT_TASK_BACKEND_ALIAS, signals
 from .conf import conf
-from .exceptions import InvalidCall, ValueTooLarge
+from .exceptions import DuplicateTask, InvalidCall, ValueTooLarge
 from .listening import is_heard, tell
 from .lookup import is_id
 from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, TaskMessage, now_us
@@ -54,6 +54,8 @@ def submit(requests: Sequence[TaskRequest]) -> list[TaskMessage]:
 
 def store(messages: Sequence[TaskMessage]) -> None:
     """Store tasks, all of them or none, then say so by ``task_enqueued``."""
+    if len({message.id for message in messages}) < len(messages):
+        raise DuplicateTask("Two tasks of one call have the same id.")
     broker().submit_many(messages)
     if is_heard(signals.task_enqueued):
         for message in messages:

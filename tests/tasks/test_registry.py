@@ -1,0 +1,63 @@
+"""Task types are found by their exact names, and nothing is ever imported because of a name."""
+
+import sys
+
+import pytest
+
+from tasks_app import registry
+from tasks_app.exceptions import UnknownTaskType
+from tests.sample import awkward, tasks
+
+
+def test_our_types_have_short_names_and_all_others_their_paths():
+    names = registry.task_types()
+
+    assert {"test", "wordcount", "primes", "sleep", "sleep_async", "checksum", "flaky"} <= set(
+        names
+    )
+    assert "tests.sample.tasks.echo" in names
+    assert "echo" not in names
+    assert list(names) == sorted(names)
+
+
+def test_a_type_tells_what_its_declaration_says():
+    declared = registry.get("tests.sample.tasks.declared")
+
+    assert declared.task is tasks.declared
+    assert declared.doc == "Declare every option."
+    assert (declared.queue, declared.priority) == ("mail", 50)
+    assert (declared.max_attempts, declared.backoff, declared.timeout) == (5, 2.5, 30)
+    assert not declared.is_async
+
+
+def test_a_type_leaves_open_what_its_declaration_does_not_say():
+    plain = registry.get("tests.sample.tasks.async_echo")
+
+    assert (plain.max_attempts, plain.backoff, plain.timeout) == (None, None, None)
+    assert plain.is_async
+
+
+def test_a_task_is_found_where_a_tasks_module_imports_it():
+    assert registry.get("tests.sample.awkward.elsewhere").task is awkward.elsewhere
+
+
+@pytest.mark.parametrize("task", [awkward.lost, awkward.hidden, awkward.nameless])
+def test_a_task_that_no_worker_could_find_is_not_registered(task):
+    assert registry.type_of(task) is None
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_ones_first():
+    with pytest.raises(UnknownTaskType, match=r"'wordcont'.* Known are: wordcount, checksum"):
+        registry.get("wordcont")
+
+
+def test_any_other_name_is_unknown_and_imports_nothing():
+    for name in (
+        "", "os.system", "antigravity.fly", "tests.sample.tasks", "tests.sample.tasks.Path", "*",
+        "TEST", "test ", "../test", "x" * 1_000_000, "\ud800", None, 7, ["test"], {"test": 1},
+    ):  # fmt: skip
+        with pytest.raises(UnknownTaskType) as raised:
+            registry.get(name)
+
+        assert len(str(raised.value)) < 5000
+    assert "antigravity" not in sys.modules
