@@ -7,7 +7,7 @@ import pytest
 from tasks_app.broker import broker as project_broker
 from tasks_app.broker import connection
 
-from .postgres import database, postgres  # noqa: F401  fixtures
+from .postgres import database, in_postgres, postgres  # noqa: F401  fixtures
 from .redis_server import RedisServer
 
 PATIENCE_SECONDS = 60  # how long a condition may take on a machine that is busy elsewhere

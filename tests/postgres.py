@@ -1,6 +1,7 @@
 """The same tests on SQLite and on a real Postgres: mark them ``on_both_databases``."""
 
 import os
+from urllib.parse import urlsplit
 
 import dj_database_url
 import pytest
@@ -24,9 +25,11 @@ class ToPostgres:
 @pytest.fixture(scope="session")
 def postgres(django_db_setup, django_db_blocker):
     """A migrated Postgres, known to Django under ``ALIAS``; this is its address."""
-    if connections["default"].vendor == "postgresql":  # DATABASE_URL names one, use that
+    default = connections["default"]
+    if default.vendor == "postgresql":  # DATABASE_URL names one, use the test database there
         connections.settings[ALIAS] = connections.settings["default"]
-        yield os.environ["DATABASE_URL"]
+        url = urlsplit(os.environ["DATABASE_URL"])
+        yield url._replace(path=f"/{default.settings_dict['NAME']}").geturl()
         connections[ALIAS].close()
         return
     server = PostgresServer()
@@ -40,16 +43,29 @@ def postgres(django_db_setup, django_db_blocker):
     server.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request, postgres, settings):
-    """The alias of the database that all models are in, for this test."""
-    if request.param == "sqlite":
-        return "default"
+@pytest.fixture
+def in_postgres(postgres, settings):
+    """All models are in Postgres for this test."""
     settings.DATABASE_ROUTERS = [f"{__name__}.{ToPostgres.__name__}"]
-    return ALIAS
+
+
+@pytest.fixture(params=["default", ALIAS])
+def database(request, postgres):
+    """The alias of the database that all models are in, for this test."""
+    if request.param == ALIAS:
+        request.getfixturevalue("in_postgres")
+    return request.param
+
+
+# Transactions are real in such a test, so that it may use threads.
+_real = pytest.mark.django_db(transaction=True, databases=["default", ALIAS])
 
 
 def on_both_databases(test):
-    """Run a test twice; its transactions are real."""
-    marks = pytest.mark.django_db(transaction=True, databases=["default", ALIAS])
-    return pytest.mark.usefixtures("database")(marks(test))
+    """Run a test twice, with all models in SQLite and with all models in Postgres."""
+    return pytest.mark.usefixtures("database")(_real(test))
+
+
+def on_postgres(test):
+    """Run a test with all models in Postgres."""
+    return pytest.mark.usefixtures("in_postgres")(_real(test))

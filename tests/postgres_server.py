@@ -1,4 +1,4 @@
-"""A real Postgres for tests: private, on a Unix socket, gone when the test run is, however it ends."""
+"""A real Postgres for tests: private, on a Unix socket, gone as soon as the test run is."""
 
 import os
 import pwd
@@ -19,8 +19,8 @@ START_SECONDS = 60
 KEEPER = """
 cat > /dev/null
 kill -QUIT "$1"
-tries=0
-while [ -e "$2/data/postmaster.pid" ] && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+tries=100
+while [ -e "$2/data/postmaster.pid" ] && [ $tries -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done
 rm -rf "$2"
 """
 

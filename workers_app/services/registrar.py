@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
 from tasks_app.broker import Broker
 from tasks_app.broker.answers import Registered
@@ -18,6 +19,7 @@ COPIED = (
     "hostname", "pid", "queues", "slots", "status", "started_at", "last_seen_at", "stopped_at",
     "processed", "failed",
 )  # fmt: skip
+MOST_INT, MOST_BIGINT = 2**31 - 1, 2**63 - 1  # of the columns
 LOST, STOPPED = "lost", "stopped"
 
 
@@ -31,18 +33,18 @@ class Registrar(Service):
 
     def tick(self) -> float:
         """Copy the register once."""
-        register = self._broker.fleet.workers()
-        records = [record for worker in register.values() if (record := record_of(worker))]
-        news = [record for record in records if self._is_news(record)]
+        workers = self._broker.fleet.workers().values()
+        records = {w.id: record for w in workers if (record := record_of(w))}
+        news = [record for record in records.values() if self._is_news(record)]
         if news:
             WorkerRecord.objects.bulk_create(
                 news, update_conflicts=True, unique_fields=["id"], update_fields=COPIED
             )
-        gone = WorkerRecord.objects.exclude(status__in=[LOST, STOPPED]).exclude(id__in=register)
+        gone = WorkerRecord.objects.exclude(status__in=[LOST, STOPPED]).exclude(id__in=records)
         gone.update(status=STOPPED, stopped_at=datetime.now(UTC))
-        self._written = {
-            each.id: each for each in (*self._written.values(), *news) if each.id in register
-        }
+        self._written |= {record.id: record for record in news}
+        for name in self._written.keys() - records.keys():
+            del self._written[name]
         return PAUSE_SECONDS
 
     def _is_news(self, record: WorkerRecord) -> bool:
@@ -60,18 +62,28 @@ def record_of(worker: Registered) -> WorkerRecord | None:
     said, now = worker.said, moment(worker.now_ms * 1000)
     try:
         return WorkerRecord(
-            id=worker.id,
+            id=_id(worker.id),
             hostname=printable(str(said["hostname"]), 255),
-            pid=int(said["pid"]),
+            pid=_number(said["pid"], MOST_INT),
             queues=printable(",".join(said["queues"]), 10_000),
-            slots=int(said["slots"]),
+            slots=_number(said["slots"], MOST_INT),
             status=printable(str(said["status"]), 10) if worker.is_alive else LOST,
             started_at=moment(int(said["started_us"])) or now,
             last_seen_at=now,
             stopped_at=None if worker.is_alive else now,
-            processed=int(said["processed"]),
-            failed=int(said["failed"]),
+            processed=_number(said["processed"], MOST_BIGINT),
+            failed=_number(said["failed"], MOST_BIGINT),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         logger.warning("registrar: worker=%r is not understood: %r", worker.id, error)
         return None
+
+
+def _id(given: str) -> str:
+    if printable(given, 64) != given:
+        raise ValueError("not an id")
+    return given
+
+
+def _number(given: Any, most: int) -> int:
+    return max(0, min(int(given), most))
