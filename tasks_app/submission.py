@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import enqueue, registry
-from .broker import broker
 from .conf import conf
 from .enqueue import TaskRequest
 from .errors import SubmitUnknown
@@ -80,7 +79,7 @@ def _message(task: Mapping[str, Any]) -> TaskMessage:
 
 def _store(messages: Sequence[TaskMessage]) -> None:
     try:
-        broker().submit_many(messages)
+        enqueue.store(messages)
     except UnknownOutcome as error:
         raise SubmitUnknown(str(error), [message.id for message in messages]) from error
 

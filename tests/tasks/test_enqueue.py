@@ -4,7 +4,9 @@ import time
 
 import pytest
 
-from tasks_app import enqueue, registry
+from tasks_app import enqueue, registry, tasks
+from tasks_app.backends import RedisBackend
+from tasks_app.compat import signals
 from tasks_app.enqueue import TaskRequest, message_of, submit
 from tasks_app.exceptions import DuplicateTask, InvalidCall, ValueTooLarge
 from tasks_app.message import now_us
@@ -152,3 +154,18 @@ def test_moments_reach_from_the_first_to_the_last_year(broker):
     assert stored.message.run_after_us == enqueue.LATEST_US
     assert stored.message.deadline_us == enqueue.EARLIEST_US
     assert stored.state.status == "scheduled"
+
+
+def test_who_listens_hears_of_every_task_whichever_way_it_came(broker):
+    heard = []
+
+    def receiver(sender, task_result, **kwargs):
+        heard.append((sender, task_result.id, task_result.task, task_result.args))
+
+    signals.task_enqueued.connect(receiver)
+    try:
+        [message] = submit([request(args=["x"])])
+    finally:
+        signals.task_enqueued.disconnect(receiver)
+
+    assert heard == [(RedisBackend, message.id, tasks.test, ["x"])]
