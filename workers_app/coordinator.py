@@ -52,7 +52,7 @@ class Team:
             if thread.is_alive():
                 thread.join(max(until - time.monotonic(), 0.0))
             if thread.is_alive():
-                logger.error("coordinator: %s does not end", service.name)
+                logger.error("event=service_does_not_end service=%s", service.name)
         return not any(thread.is_alive() for thread in self._threads.values())
 
     def is_whole(self) -> bool:
@@ -65,7 +65,7 @@ class Team:
             return
         for service in self._threads:
             if (seconds := service.busy_seconds()) > HUNG_SECONDS:
-                logger.error("coordinator: %s hangs for %.0f s", service.name, seconds)
+                logger.error("event=service_hangs service=%s seconds=%.0f", service.name, seconds)
                 self._warned_at = time.monotonic()
 
 
@@ -105,12 +105,12 @@ class Coordinator(Service):
     def _start_team(self, lead: Lead) -> None:
         self._lead, self._team = lead, Team(services(self._broker, lead))
         self._team.start()
-        logger.info("coordinator: %s leads, term %d", self._candidate.name, lead.term)
+        logger.info("event=leading coordinator=%s term=%d", self._candidate.name, lead.term)
 
     def _stop_team(self) -> bool:
         team, self._team = self._team, None
         ended = team.stop()
-        logger.info("coordinator: %s leads no more", self._candidate.name)
+        logger.info("event=not_leading coordinator=%s", self._candidate.name)
         return ended
 
     def _record_the_rest(self) -> None:

@@ -51,7 +51,7 @@ def write(rows: Sequence[Row]) -> list[Refused]:
 def quarantine(refused: Sequence[Refused]) -> None:
     """Keep what has no row as it is; what is there already is not kept twice."""
     for each in refused:
-        logger.error("recorder: quarantined task=%s: %s", each.id, each.reason)
+        logger.error("event=quarantined task=%r reason=%s", each.id, each.reason)
         Quarantine.objects.get_or_create(
             task_id=printable(each.id, 64),
             definition=each.definition,

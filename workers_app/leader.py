@@ -30,12 +30,12 @@ class Candidate:
             lead = self._fleet.lead(self.name)
         except (TaskSystemError, RedisError) as error:
             if self.lead:
-                logger.warning("leader: gave up term %d, no renewal: %s", self.lead.term, error)
+                logger.warning("event=lead_given_up term=%d error=%s", self.lead.term, error)
             self.lead = None
             return None
         if not lead:
             if self.lead:
-                logger.warning("leader: term %d ended, another one leads", self.lead.term)
+                logger.warning("event=lead_lost term=%d", self.lead.term)
             self.lead = None
         elif self.lead is None or self.lead.term != lead.term:
             self.lead = lead
@@ -49,4 +49,4 @@ class Candidate:
         try:
             self._fleet.abdicate(self.name)
         except (TaskSystemError, RedisError) as error:
-            logger.info("leader: the lease will run out by itself: %s", error)
+            logger.info("event=not_abdicated error=%s", error)

@@ -58,10 +58,12 @@ class Service:
             pause = self.tick()
         except PASSING as error:
             pause = self._after_failure()
-            logger.warning("%s: trying again in %.1f s: %s", self.name, pause, error)
+            logger.warning(
+                "event=tick_failed service=%s again_in=%.1f error=%s", self.name, pause, error
+            )
         except Exception:
             pause = self._after_failure()
-            logger.exception("%s: tick failed, trying again in %.1f s", self.name, pause)
+            logger.exception("event=tick_failed service=%s again_in=%.1f", self.name, pause)
         else:
             self._failures = 0
         finally:

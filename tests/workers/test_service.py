@@ -95,7 +95,9 @@ def test_a_service_that_hangs_is_named_in_the_log(caplog, monkeypatch):
     team = Team([hanging])
     team.start()
     try:
-        wait_until(lambda: team.warn_of_hung() or "hanging hangs" in caplog.text)
+        wait_until(
+            lambda: team.warn_of_hung() or "event=service_hangs service=hanging" in caplog.text
+        )
     finally:
         going_on.set()
         assert team.stop()

@@ -66,7 +66,7 @@ class Reaper(Service):
         # Shard 0 last: the register shows its lease, and without one nobody would come back.
         for shard in reversed(shards()):
             taken += self._broker.reap(worker.id, reason=reason, queues=queues, shard=shard)
-        logger.warning("reaper: worker=%s stopped answering, %d tasks taken back", worker.id, taken)
+        logger.warning("event=worker_lost worker=%s taken_back=%d", worker.id, taken)
 
     def _resign_long_lost(self, silent: dict[str, Registered]) -> None:
         self._lost = {name: self._lost.get(name, w.now_ms) for name, w in silent.items()}

@@ -75,7 +75,7 @@ def record_of(worker: Registered) -> WorkerRecord | None:
             failed=_number(said["failed"], MOST_BIGINT),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        logger.warning("registrar: worker=%r is not understood: %r", worker.id, error)
+        logger.warning("event=worker_not_understood worker=%r error=%r", worker.id, error)
         return None
 
 

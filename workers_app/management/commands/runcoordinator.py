@@ -1,4 +1,4 @@
-"""A coordinator of its own, for whoever wants none inside the workers."""
+"""``manage.py runcoordinator``: a coordinator of its own, for workers that have none inside."""
 
 import logging
 import os
@@ -7,14 +7,21 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from workers_app.coordinator import main
+from ... import embedded
+from ...coordinator import main
+from .runworker import set_up_logging
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
     help = "Record, promote, reap and sample, whenever no other coordinator leads."
+    requires_migrations_checks = False
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-        name = f"{socket.gethostname()}:{os.getpid()}"
-        logging.getLogger("workers_app").info("coordinator: %s is ready", name)
+    def handle(self, **options: Any) -> None:
+        set_up_logging(options["verbosity"])
+        embedded.ensure()
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        logger.info("event=coordinator_ready coordinator=%s", name)
         main(name)
+        logger.info("event=coordinator_stopped coordinator=%s", name)
