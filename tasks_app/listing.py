@@ -130,7 +130,10 @@ def _unrecorded_ids(wanted: Wanted) -> tuple[list[str], str]:
         some, reached_ms = _unrecorded_in(shard, wanted.below or "~")
         ids |= some
         lowest = max(lowest, floor(reached_ms + SLACK_MS) if reached_ms else "")
-    return sorted(ids, reverse=True), lowest
+    newest = sorted((task_id for task_id in ids if task_id >= lowest), reverse=True)
+    if len(newest) > MOST_IDS:
+        lowest = newest[MOST_IDS - 1]
+    return newest[:MOST_IDS], lowest
 
 
 def _unrecorded_in(shard: int, below: str) -> tuple[set[str], int]:

@@ -127,7 +127,7 @@ REFUSED = [
     ("deadline", {"deadline": "2030-01-30T15:04:60Z"}),
     ("deadline", {"deadline": "2030-01-30T15:04:05+99:00"}),
     ("deadline", {"deadline": "0001-01-01T00:00:00+23:00"}),
-    ("deadline", {"deadline": "２０３０-01-30T15:04:05Z"}),
+    ("deadline", {"deadline": "\uff12030-01-30T15:04:05Z"}),
     ("deadline", {"deadline": 1_896_015_845}),
     ("expires", {"expires": "2020-01-01T00:00:00Z"}),
     ("expires", {"expires": "2030-01-01T00:00:00Z", "runAfter": "2031-01-01T00:00:00Z"}),
@@ -268,7 +268,8 @@ def test_bulk_names_the_wrong_ones_by_index_and_stores_none(api, broker):
 
 @pytest.mark.parametrize(
     "body",
-    [{}, [], {"tasks": []}, {"tasks": {}}, {"tasks": None}, {"tasks": [{"taskType": "test"}] * 1001},
+    [{}, [], {"tasks": []}, {"tasks": {}}, {"tasks": None},
+     {"tasks": [{"taskType": "test"}] * 1001},
      {"tasks": [{"taskType": "test"}], "more": 1}],
     ids=lambda body: repr(body)[:30],
 )  # fmt: skip
