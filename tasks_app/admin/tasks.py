@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -42,19 +42,21 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
     """Every row with what Redis says of it, where that is newer."""
 
     list_display = (
-        "id", "type_shown", "queue_shown", "level", "state", "submitted", "took", "error_shown",
+        "id_shown", "type_shown", "queue_shown", "level", "status_shown", "submitted", "took",
+        "error_shown",
     )  # fmt: skip
     list_filter = (StatusFilter, TypeFilter, QueueFilter, LevelFilter)
     list_fullwidth = True
+    change_form_after_template = "tasks_app/admin/attempts.html"
     actions = ("retry_selected", "cancel_selected")
     actions_detail = ("retry_this", "cancel_this")
     readonly_fields = (
-        "id", "type_shown", "queue_shown", "level", "state", "source", "worker_shown", "submitted",
-        "started", "finished", "waited", "took", "due", "expires", "late", "failed_times", "run",
-        "attempts", "arguments", "result",
+        "id", "type_shown", "queue_shown", "level", "status_shown", "source", "worker_shown",
+        "submitted", "started", "finished", "waited", "took", "due", "expires", "late",
+        "failed_times", "run", "arguments", "result",
     )  # fmt: skip
     fieldsets = (
-        (None, {"fields": ("id", "type_shown", "queue_shown", "level", "state", "source")}),
+        (None, {"fields": ("id", "type_shown", "queue_shown", "level", "status_shown", "source")}),
         (
             _("Course"),
             {
@@ -66,7 +68,6 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
                 )
             },
         ),
-        (_("Attempts"), {"fields": ("attempts",)}),
         (_("Input and output"), {"fields": ("arguments", "result")}),
     )
 
@@ -88,7 +89,17 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
     def complete(self, rows: list[TaskRecord]) -> None:
         lay_over([row for row in rows if row.status in OPEN])
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        context |= _attempts(context["original"])
+        return super().render_change_form(request, context, *args, **kwargs)
+
     # --- columns and fields ---
+
+    @display(description=_("id"))
+    def id_shown(self, task: TaskRecord) -> str:
+        return format_html('<span class="whitespace-nowrap">{}</span>', task.pk)
 
     @display(description=_("type"))
     def type_shown(self, task: TaskRecord) -> str:
@@ -103,7 +114,7 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
         return task.level
 
     @display(description=_("status"), label=COLOURS)
-    def state(self, task: TaskRecord) -> tuple[str, str]:
+    def status_shown(self, task: TaskRecord) -> tuple[str, str]:
         return task.status, Status(task.status).label
 
     @display(description=_("according to"))
@@ -147,9 +158,9 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
         known = stored(task)
         return clock(moment(known.message.expires_us)) if known else NONE
 
-    @display(description=_("late"), boolean=True)
-    def late(self, task: TaskRecord) -> bool:
-        return task.deadline_missed
+    @display(description=_("late"))
+    def late(self, task: TaskRecord) -> str:
+        return str(_("yes") if task.deadline_missed else _("no"))
 
     @display(description=_("failures"))
     def failed_times(self, task: TaskRecord) -> str:
@@ -159,18 +170,6 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
     @display(description=_("error"))
     def error_shown(self, task: TaskRecord) -> str:
         return isolated(cut(task.error, 100))
-
-    @display(description=_("attempts"))
-    def attempts(self, task: TaskRecord) -> str:
-        known = stored(task)
-        if known is None:
-            return str(UNREADABLE)
-        rows = [_attempt_row(each) for each in known.state.attempts]
-        is_held = known.state.status in HELD
-        return render_to_string(
-            "tasks_app/admin/attempts.html",
-            {"attempts": rows, "is_held": is_held, "worker": known.state.worker},
-        )
 
     @display(description=_("arguments"))
     def arguments(self, task: TaskRecord) -> str:
@@ -232,6 +231,16 @@ Report = list[tuple[int, str]]  # level and sentence
 def _selected(request: HttpRequest) -> list[str]:
     """What was ticked on this page; whether it can be done, Redis decides for each."""
     return request.POST.getlist(admin.helpers.ACTION_CHECKBOX_NAME)
+
+
+def _attempts(task: TaskRecord) -> dict[str, Any]:
+    """What the table of attempts needs."""
+    known = stored(task)
+    return {
+        "is_readable": known is not None,
+        "attempts": [_attempt_row(each) for each in known.state.attempts] if known else [],
+        "holder": known.state.worker if known and known.state.status in HELD else "",
+    }
 
 
 def _attempt_row(attempt: Attempt) -> dict[str, Any]:

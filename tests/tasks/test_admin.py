@@ -128,7 +128,7 @@ def test_no_list_counts_or_scans_or_sorts(admin, query):
 
     queries = queries_on(admin, reverse(LIST) + query)
 
-    assert queries
+    assert 1 <= len(queries) <= 5  # where the windows of the filters end, and the rows
     for sql in queries:
         assert "COUNT(" not in sql
         assert "LIMIT" in sql
