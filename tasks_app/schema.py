@@ -8,7 +8,8 @@ from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.renderers import BaseRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.response import Response
 
 from .permissions import VIEW, MayDo
 from .serializers import ErrorSerializer
@@ -68,3 +69,9 @@ class DocsView(SpectacularSwaggerSplitView):
     template_name = "tasks_app/api_docs.html"
     permission_classes = [MayDo]
     needs = {"GET": VIEW}
+
+    def handle_exception(self, error: Exception) -> Response:
+        """Errors are JSON here too."""
+        self.request.accepted_renderer = JSONRenderer()
+        self.request.accepted_media_type = JSONRenderer.media_type
+        return super().handle_exception(error)
