@@ -42,21 +42,22 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
     """Every row with what Redis says of it, where that is newer."""
 
     list_display = (
-        "id_shown", "type_shown", "queue_shown", "level", "status_shown", "submitted", "took",
+        "status_shown", "id_shown", "type_shown", "queue_shown", "level", "submitted", "took",
         "error_shown",
     )  # fmt: skip
+    list_display_links = ("id_shown",)
     list_filter = (StatusFilter, TypeFilter, QueueFilter, LevelFilter)
     list_fullwidth = True
     change_form_after_template = "tasks_app/admin/attempts.html"
     actions = ("retry_selected", "cancel_selected")
     actions_detail = ("retry_this", "cancel_this")
     readonly_fields = (
-        "id", "type_shown", "queue_shown", "level", "status_shown", "source", "worker_shown",
+        "id", "type_shown", "queue_shown", "level", "status_now", "source", "worker_shown",
         "submitted", "started", "finished", "waited", "took", "due", "expires", "late",
         "failed_times", "run", "arguments", "result",
     )  # fmt: skip
     fieldsets = (
-        (None, {"fields": ("id", "type_shown", "queue_shown", "level", "status_shown", "source")}),
+        (None, {"fields": ("id", "type_shown", "queue_shown", "level", "status_now", "source")}),
         (
             _("Course"),
             {
@@ -116,6 +117,10 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
     @display(description=_("status"), label=COLOURS)
     def status_shown(self, task: TaskRecord) -> tuple[str, str]:
         return task.status, Status(task.status).label
+
+    @display(description=_("status"))
+    def status_now(self, task: TaskRecord) -> str:
+        return str(Status(task.status).label)
 
     @display(description=_("according to"))
     def source(self, task: TaskRecord) -> str:

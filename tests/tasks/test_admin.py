@@ -318,6 +318,7 @@ def test_redis_has_the_last_word_on_an_open_task(admin, broker):
 
     assert listed.status == Status.CANCELLED
     assert "Cancelled by somebody." in text
+    assert "Status." not in text
     assert "Redis, at this moment" in text
 
 
