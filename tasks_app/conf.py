@@ -1,8 +1,10 @@
 """The ``DTPS`` setting: every option, its default, and a clear word on a wrong name."""
 
+import re
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Self
 
 from django.conf import settings
@@ -10,6 +12,18 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 MAX_SHARDS = 16  # more would make every probe for a status slower than it gains
+
+NEVER_ZERO = frozenset(
+    {
+        "lease_seconds",
+        "renew_seconds",
+        "leader_seconds",
+        "max_crashes",
+        "max_attempts",
+        "recorder_batch",
+        "socket_timeout_seconds",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +59,13 @@ class Conf:
     socket_timeout_seconds: float = 1.5  # an answer of Redis that takes longer is lost
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shards", dict(self.shards or {}))
         self._check_shards()
+        object.__setattr__(self, "shards", dict(self.shards or {}))
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type in ("int", int, "float", float) and (
-                isinstance(value, bool) or not isinstance(value, int | float) or value < 0
-            ):
+            if wanted := _wanted(field.name, field.type, value):
                 raise ImproperlyConfigured(
-                    f"DTPS[{field.name.upper()!r}] must be a number of at least 0, not {value!r}."
+                    f"DTPS[{field.name.upper()!r}] must be {wanted}, not {value!r}."
                 )
         if self.renew_seconds * 3 > self.lease_seconds:
             raise ImproperlyConfigured(
@@ -61,8 +73,10 @@ class Conf:
             )
 
     def _check_shards(self) -> None:
-        for queue, shard in self.shards.items():
-            if not isinstance(shard, int) or not 0 <= shard < MAX_SHARDS:
+        if not isinstance(self.shards, dict | None):
+            raise ImproperlyConfigured("DTPS['SHARDS'] must be a dict of queue to shard number.")
+        for queue, shard in (self.shards or {}).items():
+            if type(shard) is not int or not 0 <= shard < MAX_SHARDS:
                 raise ImproperlyConfigured(
                     f"DTPS['SHARDS'][{queue!r}] must be a number from 0 to {MAX_SHARDS - 1}."
                 )
@@ -71,11 +85,26 @@ class Conf:
     def load(cls, given: dict[str, Any]) -> Self:
         """Build from ``settings.DTPS``. Raise ImproperlyConfigured on an unknown name."""
         known = {field.name.upper(): field.name for field in fields(cls)}
-        for name in given.keys() - known.keys():
+        for name in sorted(given.keys() - known.keys(), key=str):
             guess = get_close_matches(str(name).upper(), known, n=1)
             hint = f" Did you mean {guess[0]}?" if guess else ""
             raise ImproperlyConfigured(f"DTPS[{name!r}] is not an option.{hint}")
         return cls(**{known[name]: value for name, value in given.items()})
+
+
+def _wanted(name: str, kind: type, value: Any) -> str:
+    """What an option must be; "" if its value is that."""
+    if kind is str and not isinstance(value, str):
+        return "a text"
+    if name == "namespace" and not re.fullmatch(r"[\w.:-]+", value):
+        return "a word"  # braces would tear a shard's keys apart
+    if kind is int and type(value) is not int:
+        return "a whole number"
+    if kind is float and (type(value) not in (int, float) or not isfinite(value)):
+        return "a number"
+    if kind in (int, float) and value < 0:
+        return "a number of at least 0"
+    return "more than 0" if name in NEVER_ZERO and value == 0 else ""
 
 
 @lru_cache(maxsize=1)
