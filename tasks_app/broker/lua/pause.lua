@@ -1,6 +1,6 @@
 -- pause: let a queue give nothing out, or let it give again.
 --
--- include: keys clock tasks writes
+-- include: keys clock writes
 --
 -- KEYS[1] the shard's anchor
 --

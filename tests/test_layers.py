@@ -1,0 +1,69 @@
+"""Imports go one way: dtps_site -> workers_app -> tasks_app, and at the top of a file."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYERS = ["tasks_app", "workers_app", "dtps_site"]  # the lowest first
+FILES = sorted(file for layer in LAYERS for file in (ROOT / layer).rglob("*.py"))
+
+
+def imported(node, file):
+    """The absolute names of the modules that a statement imports; [] if it is no import."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    package = list(file.relative_to(ROOT).parent.parts)
+    above = package[: len(package) - node.level + 1] if node.level else []
+    return [".".join([*above, *filter(None, [node.module])])]
+
+
+def reads_the_environment(node):
+    """Whether an expression asks for one variable; a whole environment may be handed on."""
+    if isinstance(node, ast.Subscript):
+        return ast.unparse(node.value) == "os.environ"
+    asks = ("os.getenv", "os.environ.get", "os.environ.pop", "os.environ.setdefault")
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in asks
+
+
+def layer_of(name):
+    first = name.partition(".")[0]
+    return LAYERS.index(first) if first in LAYERS else -1
+
+
+def names(file):
+    return str(file.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("file", FILES, ids=names)
+def test_nothing_is_imported_from_above(file):
+    own = LAYERS.index(file.relative_to(ROOT).parts[0])
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+
+    assert [n for node in nodes for n in imported(node, file) if layer_of(n) > own] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=names)
+def test_no_cycle_is_dodged_by_an_import_inside_a_function(file):
+    inside = [
+        name
+        for function in ast.walk(ast.parse(file.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+        for name in imported(node, file)
+        if layer_of(name) >= 0
+    ]
+
+    assert inside == []
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in FILES if ROOT / "dtps_site" not in f.parents], ids=names
+)
+def test_the_environment_is_read_by_the_site_alone(file):
+    nodes = ast.walk(ast.parse(file.read_text()))
+
+    assert [node.lineno for node in nodes if reads_the_environment(node)] == []
