@@ -19,7 +19,8 @@ from ..service import Service
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.03  # between two looks when little changes; a short task is then written once
-LONGEST_SECONDS = 0.05  # of a transaction: others want to write to SQLite too
+LONGEST_SECONDS = 0.05  # to write a batch: others want to write to SQLite too
+LEAST_ROWS = 100  # of a batch, if they are small: a commit costs the same for one
 MOST_BYTES = 4_000_000  # of a batch
 
 FINAL_WORDS = frozenset(status.value for status in FINAL)
@@ -59,15 +60,16 @@ class Recorder(Service):
         return done
 
     def _record(self, ids: list[str], shard: int) -> None:
-        began = time.monotonic()
         try:
             known = self._broker.read(ids, shard)  # a task that is unknown has been recorded
+            began = time.monotonic()
             written = self._write(known)
         except Exception:
             self._size = max(self._size // 2, 1)  # it may be the size that was too much
             raise
-        size = sum(len(d) + len(s or b"") for d, s in known.values())
-        self._size = size_after(self._size, size, time.monotonic() - began, conf().recorder_batch)
+        seconds = time.monotonic() - began
+        size_bytes = sum(len(row.definition) + len(row.state) for row in written)
+        self._size = size_after(self._size, size_bytes, seconds, conf().recorder_batch)
         finished = {row.id: row.version for row in written if row.status in FINAL_WORDS}
         if finished:
             self._broker.forget(finished, shard)
@@ -106,8 +108,10 @@ def calls_after(calls: int, ids: int, most: int) -> int:
 
 def size_after(size: int, size_bytes: int, seconds: float, most: int) -> int:
     """How many tasks the next batch takes, after one that took so many bytes and seconds."""
-    if seconds > LONGEST_SECONDS or size_bytes > MOST_BYTES:
+    if size_bytes > MOST_BYTES:
         return max(size // 2, 1)
-    if seconds < LONGEST_SECONDS / 3 and size_bytes < MOST_BYTES / 3:
+    if seconds > LONGEST_SECONDS:
+        return max(size // 2, min(size, LEAST_ROWS))
+    if seconds < LONGEST_SECONDS / 2 and size_bytes < MOST_BYTES / 3:
         return min(size * 2, most)
     return size
