@@ -10,6 +10,7 @@ from tasks_app.exceptions import InvalidCall
 
 STOP = {"order": "stop"}  # drain and end, as SIGTERM says it
 
+USUAL_SLOTS, MOST_USUAL_SLOTS = 5, 10  # of a worker that is not told
 MOST_SLOTS = 1000  # of one worker; more hosts are the better answer then
 LONGEST_ID = 64  # what the history has room for
 
@@ -26,10 +27,10 @@ _KEYS = {  # the API's words -> ours
 class PoolConfig:
     """How a worker is to be. A bound that is not given stretches to fit the size."""
 
-    pool_size: int = 5  # slots at the start
+    pool_size: int = USUAL_SLOTS  # slots at the start
     enable_steal: bool = True
     min_workers: int = 1  # bounds for the autoscaler, in slots
-    max_workers: int = 10
+    max_workers: int = MOST_USUAL_SLOTS
     queues: tuple[str, ...] = ("default",)
     processes: int = 0  # 0: as many as suit the size and the machine
     threads: int = 0  # of each process; 0: as the size asks for
@@ -64,10 +65,10 @@ class PoolConfig:
             said.setdefault("pool_size", said["processes"] * said["threads"])
         low, high = said.get("min_workers"), said.get("max_workers")
         if "pool_size" not in said:
-            said["pool_size"] = max(low or 1, min(cls.pool_size, high or cls.pool_size))
+            said["pool_size"] = max(low or 1, min(USUAL_SLOTS, high or USUAL_SLOTS))
         size = said["pool_size"]
         said["min_workers"] = low if low is not None else min(1, size)
-        said["max_workers"] = high if high is not None else max(10, size)
+        said["max_workers"] = high if high is not None else max(MOST_USUAL_SLOTS, size)
         errors = {}
         if said["min_workers"] > size:
             errors["minWorkers"] = ["Must be at most poolSize."]

@@ -9,15 +9,15 @@ from random import Random
 from time import thread_time, time_ns
 from typing import Any, NamedTuple
 
-import msgspec
+from django.dispatch import Signal
 
 from tasks_app.broker.answers import Settlement
-from tasks_app.compat import TaskContext, signals
+from tasks_app.compat import TaskContext, TaskResult, signals
 from tasks_app.conf import conf
 from tasks_app.exceptions import UnknownTaskType, ValueTooLarge
 from tasks_app.listening import is_heard, tell
 from tasks_app.message import Attempt, now_us
-from tasks_app.normalize import normalized
+from tasks_app.normalize import normalized, size_of
 from tasks_app.registry import get, task_types
 from tasks_app.results import finished_result, running_result
 from tasks_app.retrying import next_pause_ms
@@ -133,17 +133,17 @@ class Runner:
     def _call(self, job: Job, begun: Begun) -> tuple[Callable[..., Any], list[Any]]:
         """The function and its positional arguments; says that the task has started."""
         task, message = job.type.task, job.message
-        heard = is_heard(signals.task_started)
-        if not heard and not task.takes_context:
-            return task.func, message.args
-        result = running_result(
-            message, job.state, job.state.starts + 1, self.worker, begun.at_us, task
-        )
-        if heard:
-            _tell(signals.task_started, result)
+        if is_heard(signals.task_started):
+            _tell(signals.task_started, lambda: self._running(job, begun))
         if not task.takes_context:
             return task.func, message.args
-        return task.func, [TaskContext(task_result=result), *message.args]
+        return task.func, [TaskContext(task_result=self._running(job, begun)), *message.args]
+
+    def _running(self, job: Job, begun: Begun) -> TaskResult:
+        number = job.state.starts + 1
+        return running_result(
+            job.message, job.state, number, self.worker, begun.at_us, job.type.task
+        )
 
     # --- after ---
 
@@ -157,7 +157,7 @@ class Runner:
         except UnicodeEncodeError as error:
             raise Refused from ValueError(f"The result has half a surrogate pair: {error.reason}.")
         longest = conf().max_result_bytes
-        if len(line) > longest and len(line) - len(_frame(attempt)) > longest:
+        if len(line) > longest and size_of(value) > longest:
             raise Refused from ValueTooLarge(f"The result has more than {longest} bytes as JSON.")
         if is_heard(signals.task_finished):
             self._tell_finished(job, attempt)
@@ -209,16 +209,16 @@ class Runner:
     def _tell_finished(self, job: Job, attempt: Attempt) -> None:
         _tell(
             signals.task_finished,
-            finished_result(job.message, job.state, attempt, job.type.task),
+            lambda: finished_result(job.message, job.state, attempt, job.type.task),
         )
 
 
-def _tell(signal: Any, result: Any) -> None:
-    """Send a signal; a receiver that raises SystemExit changes nothing either."""
+def _tell(signal: Signal, build: Callable[[], TaskResult]) -> None:
+    """Send a signal. Whatever goes wrong, also a receiver's SystemExit, changes nothing."""
     try:
-        tell(signal, result)
-    except BaseException:
-        logger.exception("event=receiver_failed task=%s", result.id)
+        tell(signal, build())
+    except BaseException as error:  # noqa: BLE001 (nor is it printed by the log: its class may be evil)
+        logger.error("event=signal_failed error_type=%s %s", type_path(error), message_of(error))
 
 
 def _kept(value: Any) -> Any:
@@ -226,11 +226,6 @@ def _kept(value: Any) -> Any:
         return normalized(value)
     except BaseException as error:
         raise Refused from error
-
-
-def _frame(attempt: Attempt) -> bytes:
-    """The line without the result: its length is not the result's."""
-    return msgspec.structs.replace(attempt, result=None).encode()
 
 
 def _unknown_type(name: str) -> UnknownTaskType:

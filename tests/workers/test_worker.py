@@ -129,23 +129,6 @@ def test_the_first_attempt_sees_itself_as_the_first_and_as_running(queue, worker
     assert queue.wait_until_final(task_id).attempts[0].result == [1, "RUNNING", task_id]
 
 
-def test_what_waits_behind_a_long_task_goes_back_to_the_queue(queue, worker, tmp_path):
-    for _ in range(20):  # so that it claims more than one at a time
-        queue.wait_until_final(queue.submit("echo"))
-    gate = tmp_path / "gate"
-    queue.broker.pause("default")
-    long = queue.submit("block_until", str(gate), priority=50)
-    short = [queue.submit("echo") for _ in range(3)]
-    queue.broker.resume("default")
-
-    queue.wait_for(long, Status.PROCESSING)
-    states = [queue.wait_for(i, Status.PENDING) for i in short]
-
-    assert {state.starts for state in states} == {0}
-    gate.touch()
-    assert {queue.wait_until_final(i).starts for i in [long, *short]} == {1}
-
-
 def test_a_killed_executor_is_replaced_and_only_what_it_ran_is_charged(
     queue, worker, executor, tmp_path
 ):
