@@ -15,8 +15,8 @@ MOST_VIEWERS = 2000  # in one web process
 LARGEST_FRAME = 64 * 1024  # bytes
 MOST_FRAMES = 100  # in the life of a socket: there is nothing to say
 
-# Why the server closed a socket.
-NOT_ALLOWED, TOO_LARGE, NOT_LOGGED_IN, TOO_MANY_VIEWERS = 1008, 1009, 4401, 4429
+# Why the server closed a socket; applications may use 4000 to 4999.
+NOT_LOGGED_IN, TOO_MANY_FRAMES, TOO_LARGE, TOO_MANY_VIEWERS = 4401, 4408, 4413, 4429
 
 
 async def live(scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +68,7 @@ async def _ignore_frames(receive: Receive, send: Send) -> None:
         if _size(message) > LARGEST_FRAME:
             await _close(send, TOO_LARGE)
             return
-    await _close(send, NOT_ALLOWED)
+    await _close(send, TOO_MANY_FRAMES)
 
 
 def _size(message: dict) -> int:
