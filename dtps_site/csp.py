@@ -20,7 +20,7 @@ STRICT = {
     "frame-ancestors": "'none'",
     "require-trusted-types-for": "'script'",
 }
-# The admin's Alpine evaluates expressions; it and the API's browser write styles and scripts inline.
+# The admin's Alpine evaluates expressions; it and the API's browser are not free of inline styles.
 LOOSE = {
     "default-src": "'self'",
     "script-src": "'self' 'unsafe-inline' 'unsafe-eval'",

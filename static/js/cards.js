@@ -7,8 +7,9 @@ import { field, part, say } from "./parts.js";
 export function showCards() {
   const cards = part("cards");
 
-  function show(name, value, note) {
+  function show(name, value, note, tone = "") {
     const card = cards.querySelector(`[data-card="${name}"]`);
+    card.dataset.tone = tone;
     say(field("value", card), value);
     say(field("note", card), note);
   }
@@ -17,10 +18,10 @@ export function showCards() {
     const workers = Object.values(snapshot.workers).filter(({ status }) => status !== "inactive");
     const busy = sum(workers, "activeTasks");
     const ended = snapshot.processed + snapshot.failed;
-    show("activeWorkers", count(snapshot.activeWorkers), `${count(busy)} of ${count(sum(workers, "slots"))} slots busy`);
+    show("activeWorkers", count(snapshot.activeWorkers), `${count(busy)} of ${count(sum(workers, "slots"))} slots busy`, snapshot.activeWorkers ? "" : "warn");
     show("waiting", count(snapshot.waiting), `${count(snapshot.scheduled)} more scheduled`);
     show("processed", count(snapshot.processed), "since the last reset");
-    show("failed", count(snapshot.failed), `of ${count(ended)} that ended`);
+    show("failed", count(snapshot.failed), `of ${count(ended)} that ended`, snapshot.failed ? "bad" : "");
     show("throughput", rate(snapshot.throughput), "mean of the last 5 s");
   };
 }

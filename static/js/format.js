@@ -15,7 +15,8 @@ export function rate(number) {
 
 /** A length of time in ms: "3 ms", "1.2 s", "4 min", "2 h", "5 d". */
 export function duration(ms) {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 1) return "< 1 ms";
+  if (ms < 1000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;

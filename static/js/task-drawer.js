@@ -77,13 +77,24 @@ function show(drawer, task) {
   say(field("type", drawer), task.task_type);
   badge(field("status", drawer), task.status);
   part("facts", drawer).replaceChildren(...facts(task).flatMap(fact));
-  say(field("arguments", drawer), shown(Object.keys(task.kwargs).length ? { args: task.args, kwargs: task.kwargs } : task.args));
-  const hasFailed = task.status === "failed";
-  say(part("output-title", drawer), hasFailed ? "Error" : "Result");
-  say(field("output", drawer), hasFailed ? task.error : shown(task.output));
+  showArguments(drawer, task);
+  showOutcome(drawer, task);
   const lines = task.attempts.map((each) => attemptItem(drawer, each));
   part("attempts-title", drawer).hidden = lines.length === 0;
   keepOpen(part("attempts", drawer), lines);
+}
+
+function showArguments(drawer, { args, kwargs }) {
+  const isPayload = args.length === 1 && Object.keys(kwargs).length === 0;
+  say(part("arguments-title", drawer), isPayload ? "Payload" : "Arguments");
+  say(field("arguments", drawer), shown(isPayload ? args[0] : { args, kwargs }));
+}
+
+function showOutcome(drawer, { status, output, error }) {
+  const title = { completed: "Result", failed: "Error" }[status];
+  say(part("output-title", drawer), title);
+  say(field("output", drawer), status === "failed" ? error : shown(output));
+  for (const element of [part("output-title", drawer), field("output", drawer)]) element.hidden = !title;
 }
 
 function facts(task) {
