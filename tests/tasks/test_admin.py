@@ -475,3 +475,10 @@ def test_nobody_but_a_superuser_makes_or_sees_tokens_of_others(staff, admin):
     assert mine.user.username == "staff-1"
     assert [row.pk for row in user.get(reverse(TOKENS)).context["cl"].result_list] == [mine.pk]
     assert staff().get(reverse(NEW_TOKEN)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "page", ["index", "auth_user_add", "auth_group_add", "auth_user_changelist"]
+)
+def test_users_and_their_permissions_are_managed_here_too(admin, page):
+    assert admin.get(reverse(f"admin:{page}")).status_code == 200
