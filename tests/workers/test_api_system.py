@@ -167,7 +167,8 @@ def test_a_reset_that_is_not_understood_resets_nothing(api, broker, query):
 
 WRONG = [
     ("poolSize", {"poolSize": 0}), ("poolSize", {"poolSize": "5"}),
-    ("poolSize", {"poolSize": True}), ("poolSize", {"poolSize": 1.0}), ("poolSize", {"poolSize": 10**6}),
+    ("poolSize", {"poolSize": True}), ("poolSize", {"poolSize": 1.0}),
+    ("poolSize", {"poolSize": 10**6}),
     ("minWorkers", {"minWorkers": 0}), ("minWorkers", {"poolSize": 2, "minWorkers": 3}),
     ("maxWorkers", {"poolSize": 5, "maxWorkers": 4}), ("enableSteal", {"enableSteal": "yes"}),
     ("enableSteal", {"enableSteal": 1}), ("pool", {"pool": 5}),
