@@ -1,13 +1,13 @@
 """What ``manage.py up`` does: prepare, start everything, look after it, stop it in order."""
 
 import http.client
+import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from django.conf import settings
@@ -16,6 +16,7 @@ from django.core.management import CommandError, call_command
 from tasks_app.broker import broker
 from tasks_app.conf import conf
 from workers_app import embedded
+from workers_app.agent import environment
 from workers_app.foreground import asked_to_end
 
 from .preparation import (
@@ -128,15 +129,13 @@ class Launch:
         return Child(name, work, self.logs / f"{name}.log")
 
     def _serve(self) -> None:
-        """Be the web process; what it alone needs is imported by it alone."""
-        application = import_module("dtps_site.asgi").application
-        server = import_module("daphne.server").Server(
-            application,
-            endpoints=[f"fd:fileno={self.listener.fileno()}"],
-            server_name="",
-            application_close_timeout=2,
+        """Become the web process: a new program, as a reactor of Twisted survives no fork."""
+        os.set_inheritable(self.listener.fileno(), True)
+        words = ["--fd", str(self.listener.fileno()), "--verbosity", "0", "--no-server-name"]
+        words += ["--application-close-timeout", "2", "dtps_site.asgi:application"]
+        os.execve(  # noqa: S606 (our own words)
+            sys.executable, [sys.executable, "-m", "daphne", *words], environment()
         )
-        server.run()
 
     def _command(self, *words: str) -> None:
         """Be a process that runs one of our commands."""
