@@ -9,6 +9,7 @@ from tasks_app.states import Status
 
 from .world import (
     CRASH,
+    audit,
     claim,
     dump,
     executor_of,
@@ -111,6 +112,21 @@ def test_never_more_than_asked_for(broker, limit):
     assert len(exchange.claimed) == min(limit, 1000)
     assert set(broker.held_ids(executor).values()) == {exchange.token}
     assert broker.stats().ready == 1000 - len(exchange.claimed)
+
+
+@pytest.mark.parametrize("queues", [["default"], ["default", "other"]])
+def test_big_tasks_come_in_smaller_numbers_and_none_is_lost(broker, queues):
+    tasks = [task(args=["x" * 300_000], priority=n % 3) for n in range(120)]
+    for first in range(0, 120, 30):
+        broker.submit_many(tasks[first : first + 30])
+    executor = executor_of(broker)
+
+    claims = [claim(broker, executor, limit=1000, queues=queues) for _ in range(4)]
+
+    assert 0 < len(claims[0].claimed) < 120
+    in_order = sorted(tasks, key=lambda one: (one.rank, one.id))
+    assert [i for each in claims for i in ids_of(each)] == [one.id for one in in_order]
+    audit(broker)
 
 
 def test_what_is_claimed_is_assigned_to_one_executor(broker):

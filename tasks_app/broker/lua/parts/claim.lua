@@ -36,15 +36,17 @@ local function unpaused(queues)
   return open
 end
 
--- The ids of the `limit` lowest ranks over several queues, taken out of them.
+-- The ids of the `limit` lowest ranks over several queues, taken out of them; their ranks; and the queues
+-- that they come from.
 local function take(queues, limit)
-  local ids = {}
+  local ids, ranks, homes = {}, {}, {}
   if #queues == 1 then
     local popped = redis.call("ZPOPMIN", ready_of(queues[1]), limit)
     for i = 1, #popped, 2 do
-      ids[#ids + 1] = popped[i]
+      local n = #ids + 1
+      ids[n], ranks[n], homes[n] = popped[i], popped[i + 1], queues[1]
     end
-    return ids
+    return ids, ranks, homes
   end
   local heads = {}
   for _, queue in ipairs(queues) do
@@ -56,20 +58,21 @@ local function take(queues, limit)
   table.sort(heads, more_urgent)
   local taken = {}
   for n = 1, math.min(limit, #heads) do
-    local id, queue = heads[n][1], heads[n][3]
-    ids[n] = id
+    local id, rank, queue = unpack(heads[n])
+    ids[n], ranks[n], homes[n] = id, rank, queue
     taken[queue] = taken[queue] or {}
     table.insert(taken[queue], id)
   end
   for queue, gone in pairs(taken) do
     redis.call("ZREM", ready_of(queue), unpack(gone))
   end
-  return ids
+  return ids, ranks, homes
 end
 
--- Hold the tasks, or end those that have expired (write_all() stores that). Returns three for each held one.
-local function hold(executor, token, ids)
-  local answer, held, states = {}, {}, {}
+-- Choose the tasks to hold, and end those that have expired (write_all() stores that). Adds to what is
+-- held (id, token, ...), to its states (id, state, ...) and to the answer; returns its definitions' bytes.
+local function choose(executor, token, ids, held, states, answer)
+  local bytes = 0
   local definitions, before = ask(PAYLOADS, ids), ask(STATES, ids)
   for n, id in ipairs(ids) do
     local definition = definitions[n]
@@ -86,25 +89,39 @@ local function hold(executor, token, ids)
         states[#states + 1] = write_state(state)
         held[#held + 1] = id
         held[#held + 1] = token
+        bytes = bytes + #definition
         answer[#answer + 1] = id
         answer[#answer + 1] = definition
         answer[#answer + 1] = states[#states]
       end
     end
   end
+  return bytes
+end
+
+local FIRST_LOOK = 32 -- tasks; then twice as many each time
+local MOST_BYTES = 8 * 1024 * 1024 -- of definitions, at which no further look is taken
+
+-- Returns three for each task that the executor holds now. Big tasks come in smaller numbers than asked for.
+local function claim(executor, token, queues, limit)
+  local open = unpaused(queues)
+  if #open == 0 then return {} end
+  local ids, ranks, homes = take(open, limit)
+  local held, states, answer = {}, {}, {}
+  local first, size, bytes = 1, FIRST_LOOK, 0
+  while first <= #ids and bytes < MOST_BYTES do
+    local some = { unpack(ids, first, math.min(first + size - 1, #ids)) }
+    bytes = bytes + choose(executor, token, some, held, states, answer)
+    first, size = first + size, size * 2
+  end
+  for n = first, #ids do
+    add(ready, homes[n], ranks[n], ids[n]) -- back to its place
+  end
   if #held > 0 then
     redis.call("HSET", STATES, unpack(states))
     redis.call("HSET", held_by(executor), unpack(held))
   end
   return answer
-end
-
-local function claim(executor, token, queues, limit)
-  local open = unpaused(queues)
-  if #open == 0 then return {} end
-  local ids = take(open, limit)
-  if #ids == 0 then return ids end
-  return hold(executor, token, ids)
 end
 
 -- Put the executor among the idle for so long; or take it off, so that no wake-up is wasted on it.
