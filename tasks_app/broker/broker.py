@@ -235,8 +235,7 @@ class Broker:
     def reset_counters(self) -> None:
         """Start counting from zero."""
         for shard in keys.shards():
-            self.link.call("DEL", keys.key(shard, "counters"))
-        self.link.call("SET", keys.key(0, "reset_at"), now_us() // 1000)
+            self.run("reset", shard)
 
     def reset_at_ms(self) -> int:
         """When the counters were reset last; 0 if never."""

@@ -132,13 +132,13 @@ def test_metrics_debug_and_reset(api):
         assert set(worker) == {"assigned_tasks", "processing_tasks", "completed_tasks"}
     assert {"results", "failed_tasks"} <= set(debug)
 
-    long = [api.post("/api/tasks/submit", {"taskType": "sleep", "payload": 600}, 201)["taskId"]
-            for _ in range(3)]  # fmt: skip
+    later = {"taskType": "test", "runAfter": "2040-01-01T00:00:00Z"}
+    waiting = [api.post("/api/tasks/submit", later, 201)["taskId"] for _ in range(3)]
     assert api.post("/api/system/reset")["status"] == "System reset successful"
 
     wait_until(lambda: api.get("/api/metrics")["processedTasks"] == 0, "the counters' zero")
     assert api.get("/api/metrics")["totalTasks"] == 0
-    for task_id in long:
+    for task_id in waiting:
         assert api.get(f"/api/tasks/status?id={task_id}")["status"] == "cancelled"
 
 
