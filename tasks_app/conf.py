@@ -46,6 +46,7 @@ class Conf:
     max_result_bytes: int = 1024 * 1024  # return value of one task, as JSON
     max_body_bytes: int = 10 * 1024 * 1024  # of a bulk request
     max_queue_depth: int = 0  # tasks waiting in one queue; 0: no bound but Redis' memory
+    max_queues: int = 1000  # in one shard, since each is looked at every second; 0: no bound
     max_attempts: int = 1  # of a task type that does not say
     rest_retries: int = 3  # of a REST submit that does not say
     backoff_seconds: float = 1.0  # first pause before a retry, doubled each time

@@ -62,7 +62,9 @@ class Broker:
             self._submit(in_shards.pop(), messages, not_after_ms)
 
     def _submit(self, shard: int, messages: Sequence[TaskMessage], not_after_ms: int) -> None:
-        arguments: list[Any] = [not_after_ms, conf().max_queue_depth, conf().max_recorder_lag]
+        arguments: list[Any] = [
+            not_after_ms, conf().max_queue_depth, conf().max_recorder_lag, conf().max_queues
+        ]  # fmt: skip
         for message in messages:
             arguments += (message.id, message.encode(), -(-message.run_after_us // 1000))
         try:
@@ -76,6 +78,8 @@ class Broker:
                 raise DuplicateTask(f"These ids are known already: {', '.join(ids[:5])}.")
             case ["full", queue]:
                 raise QueueFull(f"Queue {queue} holds all the tasks that it may.")
+            case ["queues"]:
+                raise QueueFull("There are as many queues already as there may be.")
             case ["lag"]:
                 raise QueueFull("The history lags too far behind; is a coordinator running?")
             case ["late"]:

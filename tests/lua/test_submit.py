@@ -13,6 +13,7 @@ from .world import (
     end,
     executor_of,
     ids_of,
+    outcome,
     places,
     state,
     status,
@@ -104,6 +105,24 @@ def test_a_full_queue_refuses_the_whole_call(broker, options):
         broker.submit(task(queue="a"))
     claim(broker, executor_of(broker), limit=1, queues=["a"])  # makes room
     broker.submit(task(queue="a"))
+
+
+def test_queues_beyond_the_bound_are_refused_until_one_is_empty(broker, options):
+    options(MAX_QUEUES=3)
+    broker.submit_many([task(queue="a"), task(queue="b")])
+    broker.pause("paused")
+    before = dump(broker, without=())
+
+    with pytest.raises(QueueFull, match="queues"):
+        broker.submit_many([task(queue="a"), task(queue="c")])
+    assert dump(broker, without=()) == before
+    broker.submit(task(queue="a"))
+
+    mine = claim(broker, executor_of(broker), queues=["b"])
+    broker.submit(task(queue="c"))
+    assert [queue.name for queue in broker.stats().queues] == ["a", "c", "paused"]
+    broker.finish("w1:0:x", [outcome(ids_of(mine)[0], mine.token, "retry")])
+    assert [queue.name for queue in broker.stats().queues] == ["a", "b", "c", "paused"]
 
 
 def test_a_history_that_lags_too_far_behind_refuses(broker, options):

@@ -25,7 +25,6 @@ state.starts, state.failures, state.crashes = 0, 0, 0
 keep(id, state)
 place(id, definition, now)
 redis.call("HSET", PAYLOADS, id, definition)
-redis.call("SADD", QUEUES, (waits(definition)))
 count("submitted")
 write_all()
 return ""

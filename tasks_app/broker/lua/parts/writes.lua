@@ -72,7 +72,11 @@ local function write_sets()
       redis.call("ZADD", DUE, "LT", earliest(set), queue)
     end
   end
+  for queue in pairs(scheduled) do
+    redis.call("SADD", QUEUES, queue)
+  end
   for queue, set in pairs(ready) do
+    redis.call("SADD", QUEUES, queue)
     redis.call("ZADD", ready_of(queue), unpack(set))
     wake(queue, #set / 2)
   end
