@@ -87,6 +87,17 @@ def test_the_diagram_of_states_is_the_table_of_moves():
     assert drawn == moves
 
 
+def test_the_keys_in_redis_are_called_as_documented():
+    documented = rows_of(read("docs/architecture.md"), "## In Redis")
+    names = re.findall(r'"([a-z]+):?"', read("tasks_app/broker/lua/parts/keys.lua"))
+    names += re.findall(r'":([a-z]+):?"', read("tasks_app/broker/lua/parts/keys.lua"))
+
+    words = {word for key in documented for word in key.split(":") if word.islower()}
+
+    assert len(documented) > 5
+    assert words - {"workers"} <= set(names)
+
+
 def test_every_guarantee_names_tests_that_exist():
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", read("docs/guarantees.md"))
 
