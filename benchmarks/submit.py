@@ -15,7 +15,7 @@ from . import tasks
 from .report import Line, percent
 from .work import PAYLOAD, messages, requests, slices
 
-ROUNDS = 5  # of each kind by turns, so that a busy moment hits all of them
+ROUNDS = 20  # of each kind by turns, so that a busy moment hits all of them
 
 
 def measure(count: int) -> list[Line]:

@@ -13,7 +13,7 @@ from benchmarks.report import keep, show
 # name -> what it is, how to measure it, how often: usually and with --quick
 PARTS = {
     "floor": ("The server's own floor", floor.measure, 100_000, 20_000),
-    "submit": ("Submit from Python", submit.measure, 10_000, 2_000),
+    "submit": ("Submit from Python", submit.measure, 20_000, 4_000),
     "drain": ("Drain, with history", drain.measure, 100_000, 20_000),
     "latency": ("Idle latency", latency.measure, 500, 100),
     "waiting": ("A long queue", waiting.measure, 1_000_000, 100_000),
