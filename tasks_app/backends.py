@@ -8,7 +8,15 @@ from typing import Any
 from django.utils import timezone
 
 from .broker import broker
-from .compat import BaseTaskBackend, InvalidTask, Task, TaskResult, TaskResultDoesNotExist, signals
+from .compat import (
+    BaseTaskBackend,
+    InvalidTask,
+    Task,
+    TaskResult,
+    TaskResultDoesNotExist,
+    signals,
+    task_backends,
+)
 from .enqueue import TaskRequest, attempts_error, message_with, seconds_error
 from .exceptions import UnknownTaskType
 from .listening import is_heard, tell
@@ -73,8 +81,10 @@ class RedisBackend(BaseTaskBackend):
         stored = find(result_id)
         if stored is None:
             raise TaskResultDoesNotExist(f"There is no task {result_id!r}.")
+        alias = stored.message.backend
         try:
-            return result_of(stored, self.alias)
+            # A task may have come from where TASKS has other names.
+            return result_of(stored, alias if alias in task_backends.settings else self.alias)
         except UnknownTaskType as error:
             raise TaskResultDoesNotExist(f"Task {result_id} cannot be shown: {error}") from error
 

@@ -206,6 +206,15 @@ def test_a_task_of_another_backend_may_be_sent_to_ours(broker):
         found.refresh()  # goes through the task's backend
 
 
+def test_a_result_names_the_backend_that_took_the_task_in_if_there_is_one(broker):
+    both = {"default": {"BACKEND": BACKEND}, "other": {"BACKEND": BACKEND}}
+    with override_settings(TASKS=both):
+        result = tasks.echo.using(backend="other").enqueue()
+        assert tasks.echo.get_result(result.id).backend == "other"
+    with override_settings(TASKS={"default": both["default"]}):
+        assert tasks.echo.get_result(result.id).backend == "default"
+
+
 def test_the_users_names_are_his_own(broker):
     arguments = {"task": 1, "args": [2], "queue": 3, "priority": 4, "timeout": 5, "id": 6}
 
