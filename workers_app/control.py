@@ -1,5 +1,6 @@
 """What a worker is told: how to be at its start, and orders while it runs."""
 
+import os
 import re
 import secrets
 import socket
@@ -61,8 +62,10 @@ class PoolConfig:
     @classmethod
     def fitted(cls, **said: Any) -> Self:
         """Build one whose unsaid bounds fit what was said. Raise InvalidCall if that cannot be."""
-        if said.get("processes") and said.get("threads"):
-            said.setdefault("pool_size", said["processes"] * said["threads"])
+        processes, threads = said.get("processes"), said.get("threads")
+        if processes or threads:
+            product = (processes or os.cpu_count() or 1) * (threads or 1)
+            said.setdefault("pool_size", product)
         low, high = said.get("min_workers"), said.get("max_workers")
         if "pool_size" not in said:
             said["pool_size"] = max(low or 1, min(USUAL_SLOTS, high or USUAL_SLOTS))
@@ -70,6 +73,8 @@ class PoolConfig:
         said["min_workers"] = low if low is not None else min(1, size)
         said["max_workers"] = high if high is not None else max(MOST_USUAL_SLOTS, size)
         errors = {}
+        if processes and threads and size != processes * threads:
+            errors["poolSize"] = ["Must be processes times threads, if both are given."]
         if said["min_workers"] > size:
             errors["minWorkers"] = ["Must be at most poolSize."]
         if said["max_workers"] < size:

@@ -52,11 +52,14 @@ class Coroutines:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def tidy(self) -> None:
+        """Put the database connections in order, if any of the tasks ever opened one."""
+        if self._uses_database:  # the ORM's calls all run in the thread that this one runs in
+            await sync_to_async(tidy)()
+
     async def _run(self, job: Job) -> None:
         try:
             await self._work(job)
-            if self._uses_database:  # the ORM's calls all run in the thread that this one runs in
-                await sync_to_async(tidy)()
         finally:
             with self._lock:
                 self.load -= 1

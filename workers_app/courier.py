@@ -47,6 +47,8 @@ class Courier(threading.Thread):
                     self.tick()
             except (TaskSystemError, RedisError) as error:
                 logger.info("event=courier_waits error=%s", error)
+            except Exception:
+                logger.exception("event=courier_failed")
 
     def tick(self) -> None:
         """Report and publish, if the main loop has not done so since the last tick."""

@@ -20,6 +20,7 @@ from .timing import pause_before_try
 logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 500  # outcomes; Redis serves nobody else meanwhile
+TRIES_A_LINE = 20  # tries to reach Redis for one line in the log; about a minute
 MOST_BYTES = 16 * 1024 * 1024  # of their lines
 
 
@@ -91,7 +92,7 @@ class Exchanger:
             except (TaskSystemError, RedisError) as error:
                 failures += 1
                 self._is_unsure = True
-                if failures == 1:
+                if failures % TRIES_A_LINE == 1:
                     logger.warning("event=redis_away executor=%s error=%s", self.executor, error)
                 time.sleep(pause_before_try(failures, self._rng))
                 if self._is_stopping():

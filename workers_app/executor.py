@@ -1,6 +1,7 @@
 """An executor: claims a slice of tasks, runs it, reports it with the next claim."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -151,6 +152,27 @@ class Executor:
     # --- running ---
 
     def _run_slice(self, jobs: list[Job]) -> None:
+        suspects = [job for job in jobs if job.state.crashes]
+        if suspects:
+            jobs = [job for job in jobs if not job.state.crashes]
+        self._run_together(jobs)
+        for job in suspects:
+            self._run_alone(job)
+
+    def _run_alone(self, job: Job) -> None:
+        """A task that was there when a process died: if it dies again, nobody else is charged."""
+        self._wait_until_done()
+        self._run_together([job])
+        self._wait_until_done()
+
+    def _wait_until_done(self) -> None:
+        """Until all that was handed over is done and reported; or until told to stop."""
+        while self._has_work() and not self.stopping:
+            self._wait(lambda: time.sleep(DRAIN_SECONDS))
+        for lane in self.lanes:
+            self.exchanger.finish(lane)
+
+    def _run_together(self, jobs: list[Job]) -> None:
         coroutines = [job for job in jobs if job.type is not None and job.type.is_async]
         self._gets_coroutines = bool(coroutines)
         if coroutines:
@@ -174,11 +196,13 @@ class Executor:
         if self.stopping:
             return
         began = time.perf_counter()
-        self._run_one(job)
+        try:
+            self._run_one(job)
+        except BaseException:  # noqa: BLE001 (it is logged there)
+            _give_up()
         self.mean.add(time.perf_counter() - began, 1)
 
     def _run_one(self, job: Job) -> None:
-        self._before(job)
         if self.board.start(job.slot):
             self._ended(job, self.runner.run(job))
         else:
@@ -187,16 +211,15 @@ class Executor:
     async def _run_coroutine(self, job: Job) -> None:
         if self.stopping:
             return
-        if self.board.start(job.slot):
-            self._ended(job, await self.runner.arun(job))
-        else:
-            self.board.clear([job.slot])
-
-    def _before(self, job: Job) -> None:
-        """A task that was there when a process died is a suspect: what is done leaves first."""
-        if job.state.crashes:
-            for lane in self.lanes:
-                self.exchanger.finish(lane)
+        try:
+            if self.board.start(job.slot):
+                settlement = await self.runner.arun(job)
+                await self.coroutines.tidy()
+                self._ended(job, settlement)
+            else:
+                self.board.clear([job.slot])
+        except BaseException:  # noqa: BLE001 (it is logged there)
+            _give_up()
 
     def _ended(self, job: Job, settlement: Settlement) -> None:
         self.board.end(job.slot)
@@ -224,3 +247,10 @@ class Executor:
                 self.broker.release(self.name, taken, lane.shard)
             except (TaskSystemError, RedisError) as error:  # the supervisor does it in the end
                 logger.warning("event=redis_away executor=%s error=%s", self.name, error)
+
+
+def _give_up() -> None:
+    """End the process on an error of our own: the supervisor takes its tasks back."""
+    logger.exception("event=executor_failed")
+    logging.shutdown()
+    os._exit(70)

@@ -2,7 +2,17 @@
 
 import os
 
+from .control import PoolConfig
+
 FEWEST_CPUS = 4  # so that the default pool has a process for each slot on small machines too
+
+
+def layout(config: PoolConfig) -> list[int]:
+    """The threads of each process."""
+    processes = config.processes
+    if not processes and config.threads:
+        processes = -(-config.pool_size // config.threads)
+    return shares(config.pool_size, processes or processes_for(config.pool_size))
 
 
 def processes_for(slots: int, cpus: int | None = None) -> int:

@@ -31,7 +31,7 @@ from .control import PoolConfig
 from .crash import how_it_ended, lost
 from .executor import Executor
 from .lanes import lanes_of
-from .pool import processes_for, shares
+from .pool import layout
 from .recovery import Loss, Recovery
 from .timing import pause_before_respawn
 
@@ -86,17 +86,14 @@ class Supervisor:
         shards = [lane.shard for lane in lanes_of(config.queues)]
         self.recovery = Recovery(self.broker, worker, config.queues, shards)
         self._shards = shards
-        processes = config.processes or processes_for(config.pool_size)
-        threads = (
-            [config.threads] * processes if config.threads else shares(config.pool_size, processes)
-        )
-        self.seats = [Seat(number, some) for number, some in enumerate(threads)]
+        self.seats = [Seat(number, threads) for number, threads in enumerate(layout(config))]
         self._coordinator = CoordinatorSeat(self) if with_coordinator else None
         self._started_us = now_us()
         self._stops = 0  # how often it was told to stop
         self._deadline: float | None = None  # of the grace period, once it has begun
         self._next_beat = 0.0
         self._gone = [0, 0]  # completed and failed, by executors that are gone
+        self._renewed_at = time.monotonic()
         self._silent_since: float | None = None
         self._said_at = 0.0
         self._published: dict[str, set[str]] = {}
@@ -194,11 +191,15 @@ class Supervisor:
 
     def _fill(self) -> None:
         """Fork what is missing and may be forked again."""
-        for seat in self.seats:
-            if seat.child is None and time.monotonic() >= seat.free_at:
-                seat.child = self._fork(seat)
-        if self._coordinator is not None:
-            self._coordinator.fill()
+        try:
+            for seat in self.seats:
+                if seat.child is None and time.monotonic() >= seat.free_at:
+                    seat.free_at = time.monotonic() + SAY_SECONDS  # if it fails
+                    seat.child = self._fork(seat)
+            if self._coordinator is not None:
+                self._coordinator.fill()
+        except OSError as error:  # no memory, or too many processes: later, perhaps
+            logger.error("event=fork_failed worker=%s error=%s", self.worker, error)
 
     def _fork(self, seat: Seat) -> Child:
         name = f"{self.worker}:{seat.number}:{token_hex(4)}"
@@ -254,6 +255,7 @@ class Supervisor:
         except (TaskSystemError, RedisError) as error:
             self._say_silent(error)
             return
+        self._take_if_lease_was_over()
         if self._silent_since is not None:
             logger.info(
                 "event=redis_back worker=%s after_seconds=%.1f",
@@ -262,6 +264,14 @@ class Supervisor:
             self._silent_since = None
         for order in orders:
             self._obey(order)
+
+    def _take_if_lease_was_over(self) -> None:
+        """After so long a silence others may have our tasks: at least do not start any more."""
+        now = time.monotonic()
+        if now - self._renewed_at > conf().lease_seconds:
+            for child in self._children:
+                self._take_unstarted(child)
+        self._renewed_at = now
 
     def _obey(self, order: dict) -> None:
         if order.get("order") == "stop":
@@ -390,7 +400,8 @@ class ExecutorBody:
             Broker(link()), self._name, supervisor.worker, supervisor.config.queues,
             self._threads, self._board,
         )  # fmt: skip
-        self._executor.stopping = self._is_stopped
+        if self._is_stopped:
+            self._executor.stopping = True
         self._executor.run()
 
     def stop(self) -> None:

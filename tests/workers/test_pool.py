@@ -6,7 +6,7 @@ import pytest
 
 from tasks_app.exceptions import InvalidCall
 from workers_app.control import LONGEST_ID, PoolConfig, new_worker_id
-from workers_app.pool import processes_for, shares
+from workers_app.pool import layout, processes_for, shares
 from workers_app.safety import judge
 from workers_app.timing import (
     LONGEST_PAUSE,
@@ -26,6 +26,20 @@ def test_slots_spread_evenly_over_the_processes(slots, cpus):
     assert sum(spread) == slots
     assert max(spread) - min(spread) <= 1
     assert min(spread) >= 1
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [
+        ({"pool_size": 3}, [1, 1, 1]),
+        ({"processes": 2, "threads": 3}, [3, 3]),
+        ({"processes": 2}, [1, 1]),
+        ({"pool_size": 5, "processes": 2}, [3, 2]),
+        ({"pool_size": 6, "threads": 4}, [3, 3]),
+    ],
+)
+def test_processes_and_threads_are_as_they_were_asked_for(given, threads):
+    assert layout(PoolConfig.fitted(**given)) == threads
 
 
 def test_short_tasks_are_claimed_in_slices_and_long_ones_one_by_one():
@@ -92,6 +106,7 @@ def test_a_bound_that_is_not_given_stretches(given, fits):
         ({"maxWorkers": 4, "poolSize": 5}, "maxWorkers"),
         ({"enableSteal": "yes"}, "enableSteal"),
         ({"threads": -1}, "threads"),
+        ({"poolSize": 5, "processes": 2, "threads": 2}, "poolSize"),
     ],
 )
 def test_a_pool_that_cannot_be_is_refused_by_the_name_of_its_field(given, field):
@@ -109,16 +124,16 @@ def test_a_worker_id_is_new_each_time_and_free_of_colons():
 
 
 @pytest.mark.parametrize(
-    ("info", "policy", "refusals", "warnings"),
+    ("version", "aof", "policy", "refusals", "warnings"),
     [
-        ({"redis_version": "7.0.15", "aof_enabled": "1"}, "noeviction", 0, 0),
-        ({"redis_version": "7.2.4", "aof_enabled": "0"}, "noeviction", 0, 1),
-        ({"redis_version": "6.2.14", "aof_enabled": "1"}, "noeviction", 1, 0),
-        ({"redis_version": "8.0.0", "aof_enabled": "1"}, "allkeys-lru", 1, 0),
-        ({}, "volatile-ttl", 2, 1),
+        ("7.0.15", "1", "noeviction", 0, 0),
+        ("7.2.4", "0", "noeviction", 0, 1),
+        ("6.2.14", "1", "noeviction", 1, 0),
+        ("8.0.0", "1", "allkeys-lru", 1, 0),
+        ("5.0", "0", "volatile-ttl", 2, 1),
     ],
 )
-def test_a_server_that_would_lose_tasks_is_refused(info, policy, refusals, warnings):
-    verdict = judge(info, policy)
+def test_a_server_that_would_lose_tasks_is_refused(version, aof, policy, refusals, warnings):
+    verdict = judge({"redis_version": version, "aof_enabled": aof, "maxmemory_policy": policy})
 
     assert (len(verdict.refusals), len(verdict.warnings)) == (refusals, warnings)

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from tasks_app.conf import conf
 from tasks_app.exceptions import InvalidCall
+from tasks_app.normalize import queue_error
 
 from ... import embedded
 from ...control import PoolConfig, new_worker_id
@@ -68,6 +69,9 @@ def _config(options: dict[str, Any]) -> PoolConfig:
     queues = tuple(dict.fromkeys(q.strip() for q in options["queues"].split(",") if q.strip()))
     if not queues:
         raise CommandError("--queues names no queue.")
+    for queue in queues:
+        if wrong := queue_error(queue):
+            raise CommandError(f"--queues: {wrong}")
     try:
         return PoolConfig.fitted(
             queues=queues, enable_steal=not options["no_steal"], name=options["name"], **said
