@@ -52,7 +52,7 @@ class Stats:
     counters: dict[str, int] = field(default_factory=dict)
 
     def count(self, name: str) -> int:
-        """``submitted completed failed cancelled expired retried crashed stale``; 0 if never."""
+        """``submitted completed failed cancelled expired retried crashed stale late``; or 0."""
         return self.counters.get(name, 0)
 
     @property

@@ -1,6 +1,6 @@
 """Every move of a task in Redis: one method per Lua operation, and nothing else moves one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -256,9 +256,7 @@ class Broker:
         )
         return Changes(entries[-1][0].decode() if entries else "", list(ids))
 
-    def unrecorded(
-        self, limit: int, *, until: str = "+", shard: int = 0
-    ) -> tuple[list[str], str]:
+    def unrecorded(self, limit: int, *, until: str = "+", shard: int = 0) -> tuple[list[str], str]:
         """The ids in the last ``limit`` changes before the stream id ``until``, newest first.
 
         And the stream id of the oldest of these changes; "" if there are none before it.
@@ -277,11 +275,17 @@ class Broker:
         after = f"{milliseconds}-{int(sequence) + 1}"
         self.link.call("XTRIM", keys.key(shard, "changes"), "MINID", after)
 
-    def forget(self, versions: dict[str, int], shard: int = 0) -> int:
-        """Drop recorded final tasks (id -> version); one that moved on stays. Return how many."""
+    def forget(
+        self, versions: dict[str, int], shard: int = 0, *, late: Collection[str] = ()
+    ) -> int:
+        """Drop recorded final tasks (id -> version); one that moved on stays. Return how many.
+
+        Those that are ``late``, done after their deadline, are counted.
+        """
+        tasks = [(task_id, version, int(task_id in late)) for task_id, version in versions.items()]
         return sum(
-            self.run("forget", shard, *(word for pair in some for word in pair))
-            for some in _slices(list(versions.items()))
+            self.run("forget", shard, *(word for task in some for word in task))
+            for some in _slices(tasks)
         )
 
     # --- looks ---

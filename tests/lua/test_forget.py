@@ -52,3 +52,17 @@ def test_more_than_a_call_takes(broker):
 
     assert broker.forget({one.id: 2 for one in tasks}) == 1500
     audit(broker)
+
+
+def test_a_late_task_is_counted_when_it_is_dropped_and_only_once(broker):
+    (on_time,) = submitted(broker)
+    end(broker, on_time)
+    (late,) = submitted(broker)
+    end(broker, late)
+    (open_still,) = submitted(broker)
+    versions = {one.id: state(broker, one).version for one in (on_time, late, open_still)}
+
+    for _ in range(2):
+        broker.forget(versions, late={late.id, open_still.id})
+
+    assert broker.stats().count("late") == 1

@@ -28,7 +28,7 @@ MUTANTS = {
         "",
     ),
     "submit without a look for the id": ("submit", "if payload then", "if false then"),
-    "forget without the version": ("forget", "state.version == ARGV[n * 2] and", ""),
+    "forget without the version": ("forget", "state.version == ARGV[n * 3 - 1] and", ""),
 }
 
 

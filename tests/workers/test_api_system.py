@@ -87,6 +87,16 @@ def test_metrics_count_what_waits_and_what_was_done(api, broker):
     assert set(schema["Metrics"]["properties"]) == set(numbers)
 
 
+def test_a_task_that_ended_after_its_deadline_is_counted(api, broker):
+    submit(api, deadline="2020-01-01T00:00:00Z")
+    submit(api, deadline="2040-01-01T00:00:00Z")
+    finish(broker, claim(broker), "completed")
+
+    record(broker)
+
+    assert api.get("/api/metrics").json()["lateTasks"] == 1
+
+
 def test_debug_shows_where_everything_is(api, broker):
     done, failed = submit(api, 2, priority=9)
     held = claim(broker)

@@ -72,7 +72,8 @@ class Recorder(Service):
         self._size = size_after(self._size, size_bytes, seconds, conf().recorder_batch)
         finished = {row.id: row.version for row in written if row.status in FINAL_WORDS}
         if finished:
-            self._broker.forget(finished, shard)
+            late = {row.id for row in written if row.deadline_missed}
+            self._broker.forget(finished, shard, late=late)
 
     def _write(self, known: dict[str, tuple[bytes, bytes | None]]) -> list[Row]:
         """Write what can be written. Return the rows that the database has now."""

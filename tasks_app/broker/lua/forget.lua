@@ -4,21 +4,23 @@
 --
 -- KEYS[1] the shard's anchor
 --
--- ARGV[1...] two for each task: id, version that was recorded
+-- ARGV[1...] three for each task: id, version that was recorded, 1 if it ended after its deadline
 --
--- Returns how many were dropped; one that is open, or has moved on since, stays.
+-- Returns how many were dropped; one that is open, or has moved on since, stays. The late ones are counted
+-- here: each is dropped exactly once.
 
 local ids = {}
-for i = 1, #ARGV, 2 do
+for i = 1, #ARGV, 3 do
   ids[#ids + 1] = ARGV[i]
 end
 
-local dropped = {}
+local dropped, late = {}, 0
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
 for n, id in ipairs(ids) do
   local state = states[n] and read_state(states[n])
-  if state and state.version == ARGV[n * 2] and string.find(FINAL, " " .. state.status .. " ", 1, true) then
+  if state and state.version == ARGV[n * 3 - 1] and string.find(FINAL, " " .. state.status .. " ", 1, true) then
     dropped[#dropped + 1] = id
+    late = late + tonumber(ARGV[n * 3])
     local queue, _, expires = waits(definitions[n])
     if expires ~= "0" then redis.call("ZREM", expiring_of(queue), id) end
   end
@@ -27,4 +29,5 @@ if #dropped > 0 then
   redis.call("HDEL", PAYLOADS, unpack(dropped))
   redis.call("HDEL", STATES, unpack(dropped))
 end
+if late > 0 then redis.call("HINCRBY", COUNTERS, "late", late) end
 return #dropped
