@@ -17,7 +17,7 @@ from tasks_app.exceptions import DuplicateTask, WrongState
 from tasks_app.message import State, TaskMessage
 from tasks_app.states import FINAL, HELD, Status
 
-from .world import CRASH, Clock, audit, dump, outcome, places, states
+from .world import CRASH, Clock, audit_due, audit_places, dump, outcome, places, states
 
 QUEUES = ["a", "b"]
 WORKERS = {"w1": ["w1:0:x", "w1:1:x"], "w2": ["w2:0:x"]}
@@ -446,7 +446,8 @@ class Machine(RuleBasedStateMachine):
         for task_id, task in wanted.items():
             live = [(k, v) for k, v in at.get(task_id, ()) if not k.startswith("aside:")]
             assert live == self._place(task)
-        audit(self.broker)
+        audit_places(at, found)
+        audit_due(self.broker)
 
     def _place(self, task):
         q = f"q:{task.message.queue}:"

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import defaultdict
+from fnmatch import fnmatchcase
 
 import uuid_utils
 
@@ -26,6 +27,14 @@ class EditedLink(Link):
 
     def edit(self, old, new, only=None):
         self.edits.append((only, old, new))
+
+    def calls(self, commands):
+        """The answers to many commands in one go."""
+        connection = self._take()
+        connection.send_packed_command(connection.pack_commands(commands))
+        answers = [connection.read_response() for _ in commands]
+        self._keep(connection)
+        return answers
 
     def run(self, script, anchor, *arguments):
         text = script.text
@@ -105,8 +114,9 @@ def end(broker, one, final="completed"):
         broker.cancel([one.id])
         return
     executor = executor_of(broker, "ender")
-    exchange = claim(broker, executor, limit=1000, queues=[one.queue], idle_ms=0)
-    assert broker.finish(executor, [outcome(one.id, exchange.token, final)]) == []
+    claim(broker, executor, limit=1000, queues=[one.queue], idle_ms=0)
+    token = broker.held_ids(executor)[one.id]
+    assert broker.finish(executor, [outcome(one.id, token, final)]) == []
 
 
 def state(broker, one):
@@ -124,37 +134,35 @@ TRACES = ("counters", "reply:")
 
 def dump(broker, without=TRACES):
     """Everything on the server, byte by byte."""
-    call, base = broker.link.call, keys.anchor() + ":"
-    names = sorted(call("KEYS", "*"))
-    return {
-        name: call("DUMP", name)
-        for name in names
-        if not name.decode().removeprefix(base).startswith(without or "\0")
-    }
+    names = [name for name in _names(broker) if not name.startswith(without or "\0")]
+    base = keys.anchor() + ":"
+    return dict(zip(names, broker.link.calls([("DUMP", base + n) for n in names]), strict=True))
 
 
 def named(broker, pattern):
     """The keys of the first shard that match, without their anchor."""
+    return [name for name in _names(broker) if fnmatchcase(name, pattern)]
+
+
+def _names(broker):
     base = keys.anchor() + ":"
-    found = broker.link.call("KEYS", base.replace("{", r"\{") + pattern)
-    return [name.decode().removeprefix(base) for name in found]
+    return sorted(name.decode().removeprefix(base) for name in broker.link.call("KEYS", "*"))
 
 
 def places(broker):
     """Where each task waits or is held: id -> list of (key, score or token)."""
-    call, found = broker.link.call, defaultdict(list)
-    for name in [
-        *named(broker, "q:*:ready"),
-        *named(broker, "q:*:scheduled"),
-        *named(broker, "aside:*"),
-    ]:
-        flat = call("ZRANGE", keys.key(0, name), 0, -1, "WITHSCORES")
-        for member, score in zip(flat[::2], flat[1::2], strict=True):
-            found[member.decode()].append((name, float(score)))
-    for name in named(broker, "held:*"):
-        flat = call("HGETALL", keys.key(0, name))
-        for member, token in zip(flat[::2], flat[1::2], strict=True):
-            found[member.decode()].append((name, token.decode()))
+    names = _names(broker)
+    sets = [n for n in names if n.startswith("aside:") or n.endswith((":ready", ":scheduled"))]
+    hashes = [name for name in names if name.startswith("held:")]
+    answers = broker.link.calls(
+        [("ZRANGE", keys.key(0, name), 0, -1, "WITHSCORES") for name in sets]
+        + [("HGETALL", keys.key(0, name)) for name in hashes]
+    )
+    found = defaultdict(list)
+    for name, flat in zip(sets + hashes, answers, strict=True):
+        for member, value in zip(flat[::2], flat[1::2], strict=True):
+            said = value.decode() if name in hashes else float(value)
+            found[member.decode()].append((name, said))
     return found
 
 
@@ -166,34 +174,34 @@ def states(broker):
 
 def audit(broker):
     """One place for each task, the right one for its status, and the promoter's list complete."""
-    found, known = places(broker), states(broker)
+    audit_places(places(broker), states(broker))
+    audit_due(broker)
+
+
+def audit_places(found, known):
+    """What waits or is held is known, and is in the one place that its state tells."""
     for task_id, one in known.items():
-        live = [key for key, _ in found[task_id] if not key.startswith("aside:")]
-        aside = len(found[task_id]) - len(live)
+        live = [key for key, _ in found.get(task_id, ()) if not key.startswith("aside:")]
+        aside = len(found.get(task_id, ())) - len(live)
         if one.status in HELD:
-            assert live == [f"held:{one.owner}"], (task_id, one, found[task_id])
+            assert live == [f"held:{one.owner}"], (task_id, one, live)
         elif one.status in FINAL:
-            assert live == [], (task_id, one, found[task_id])
+            assert live == [], (task_id, one, live)
         else:
-            assert one.owner == ""
             kind = ":ready" if one.status == Status.PENDING else ":scheduled"
-            assert [key[-len(kind) :] for key in live] == [kind] or (live == [] and aside), (
-                task_id, one, found[task_id],
-            )  # fmt: skip
-    strangers = {
-        i for i, at in found.items() if i not in known and any(k[:5] != "aside" for k, _ in at)
-    }
-    assert not strangers
-    _audit_due(broker)
+            where = [key[-len(kind) :] for key in live]
+            assert one.owner == "" and (where == [kind] or (live == [] and aside)), (task_id, one)
+    for task_id in found.keys() - known.keys():
+        assert all(key.startswith("aside:") for key, _ in found[task_id])
 
 
-def _audit_due(broker):
+def audit_due(broker):
     """No queue with scheduled or expiring tasks is looked at later than its first one is due."""
-    call = broker.link.call
-    for name in [*named(broker, "q:*:scheduled"), *named(broker, "q:*:expiring")]:
-        head = call("ZRANGE", keys.key(0, name), 0, 0, "WITHSCORES")[1]
-        due = call("ZSCORE", keys.key(0, "due"), name.split(":")[1])
-        assert due is not None and float(due) <= float(head), name
+    names = [n for n in _names(broker) if n.endswith((":scheduled", ":expiring"))]
+    heads = broker.link.calls([("ZRANGE", keys.key(0, n), 0, 0, "WITHSCORES") for n in names])
+    due = broker.link.calls([("ZSCORE", keys.key(0, "due"), n.split(":")[1]) for n in names])
+    for name, (_, head), looked_at in zip(names, heads, due, strict=True):
+        assert looked_at is not None and float(looked_at) <= float(head), name
 
 
 READERS = {
