@@ -1,6 +1,7 @@
 """Task types are found by their exact names, and nothing is ever imported because of a name."""
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +45,16 @@ def test_a_task_is_found_where_a_tasks_module_imports_it():
 @pytest.mark.parametrize("task", [awkward.lost, awkward.hidden, awkward.nameless])
 def test_a_task_that_no_worker_could_find_is_not_registered(task):
     assert registry.type_of(task) is None
+
+
+def test_a_task_is_not_taken_for_another_of_the_same_path():
+    def echo():
+        """Pretend to be the registered one, as the old function does after a reload."""
+
+    echo.__module__, echo.__qualname__ = "tests.sample.tasks", "echo"
+
+    assert registry.type_of(tasks.echo.using(priority=1)).task is tasks.echo
+    assert registry.type_of(replace(tasks.echo, func=echo)) is None
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_ones_first():
