@@ -13,16 +13,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 
-FORWARDED = (
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-forwarded-server",
-    "x-real-ip",
-)
+FORWARDED = {"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"}
 
 
 class LocalUser(AnonymousUser):
@@ -44,7 +35,7 @@ def is_local(peer: str, headers: Mapping[str, str]) -> bool:
         bool(getattr(settings, "DTPS_LOCAL_ACCESS", False))
         and _is_loopback(peer)
         and _is_loopback_name(headers.get("host", ""))
-        and not any(name in headers for name in FORWARDED)
+        and not any(name in FORWARDED or name.startswith("x-forwarded") for name in headers)
     )
 
 
