@@ -28,10 +28,10 @@ def show(title: str, lines: list[Line]) -> None:
     sys.stdout.flush()
 
 
-def keep(machine: dict, options: dict, results: dict[str, list[Line]]) -> Path:
+def keep(folder: Path, machine: dict, options: dict, results: dict[str, list[Line]]) -> Path:
     """Write everything to a file named after the moment."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     told = {
         "machine": {**machine, "load_after": os.getloadavg()[0]},
         "options": options,

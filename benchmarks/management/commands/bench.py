@@ -2,13 +2,14 @@
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 from django.core.management import BaseCommand, call_command
 
 from benchmarks import drain, floor, latency, submit, waiting
 from benchmarks.machine import machine
-from benchmarks.report import keep, show
+from benchmarks.report import RESULTS, keep, show
 
 # name -> what it is, how to measure it, how often: usually and with --quick
 PARTS = {
@@ -29,15 +30,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--quick", action="store_true", help="fewer tasks: half a minute")
         parser.add_argument("--only", choices=PARTS, nargs="+", help="these parts alone")
+        parser.add_argument("--results", type=Path, default=RESULTS, help="where to keep them")
 
-    def handle(self, *, quick: bool, only: list[str] | None, **options: Any) -> None:
+    def handle(self, *, quick: bool, only: list[str] | None, results: Path, **options: Any) -> None:
         call_command("migrate", verbosity=0)
-        place, results = machine(), {}
+        place, found = machine(), {}
         print("\n".join(f"{name:<12} {value}" for name, value in place.items()))
         began = time.monotonic()
         for name in only or PARTS:
             title, measure, usually, quickly = PARTS[name]
-            results[name] = measure(quickly if quick else usually)
-            show(title, results[name])
-        path = keep(place, {"quick": quick, "only": only}, results)
+            found[name] = measure(quickly if quick else usually)
+            show(title, found[name])
+        path = keep(results, place, {"quick": quick, "only": only}, found)
         print(f"\nTook {time.monotonic() - began:.0f} s; kept in {path}")
