@@ -65,8 +65,8 @@ def _numbers() -> dict[str, Any]:
 def _times(task: dict[str, Any], now_ms: int) -> dict[str, Any]:
     started, finished = task.get("startedAt"), task.get("finishedAt")
     return {
-        "ago": round(max(0, now_ms - task["submittedAt"]) / 1000),
-        "took": (finished - started) / 1000 if started and finished else None,
+        "ago": max(0, now_ms - task["submittedAt"]) // 1000,
+        "took": finished - started if started and finished else None,
     }
 
 
