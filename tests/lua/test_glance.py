@@ -49,3 +49,15 @@ def test_glance_adds_the_newest_that_changed(broker):
 def test_what_is_no_definition_is_refused():
     with pytest.raises(ValueError, match="not the beginning"):
         Glance.decode(b'1|q|0|0\n{"type":"test"}', b"")
+
+
+def test_the_newest_are_found_in_whatever_order_they_changed(broker):
+    tasks = [message() for _ in range(30)]
+    for some in (tasks[10:20], tasks[0:10], tasks[20:30]):
+        broker.submit_many(some)
+    broker.cancel([tasks[29].id, tasks[3].id, tasks[28].id])
+
+    for most in (0, 1, 5, 19):
+        newest = sorted((one.id for one in tasks), reverse=True)[:most]
+        assert set(broker.glance([], newest=most)) == set(newest)
+    assert set(broker.glance([tasks[0].id, tasks[29].id], newest=1)) == {tasks[0].id, tasks[29].id}

@@ -11,25 +11,38 @@
 -- it merely waits.
 
 local ENTRIES = 20 -- of the changes; each names at most 1,000 tasks
+local ENOUGH = 1000 -- ids, after which no further entry is looked at
 local HEAD = 2048 -- bytes: the first line and the first fields, whatever the size of the payload
 
-local asked, newest = {}, {}
+local asked, newest, most = {}, {}, tonumber(ARGV[1])
 for i = 2, #ARGV do
   asked[ARGV[i]] = true
 end
+
+-- Up to `most` ids, the greatest first. Nearly all of the many that pass by are smaller than the last one.
+local function note(id)
+  local n = #newest
+  if n == most and (n == 0 or id <= newest[n]) then return end
+  local at = n + 1
+  while at > 1 and newest[at - 1] <= id do
+    at = at - 1
+  end
+  if newest[at] == id then return end
+  table.insert(newest, at, id)
+  newest[most + 1] = nil
+end
+
+local seen = 0
 for _, entry in ipairs(redis.call("XREVRANGE", CHANGES, "+", "-", "COUNT", ENTRIES)) do
+  if seen > ENOUGH then break end
   for id in string.gmatch(entry[2][2], "%S+") do
-    newest[id] = true
+    note(id)
+    seen = seen + 1
   end
 end
 
-local sorted = {}
-for id in pairs(newest) do
-  sorted[#sorted + 1] = id
-end
-table.sort(sorted, function(a, b) return a > b end)
-for i = 1, math.min(#sorted, tonumber(ARGV[1])) do
-  asked[sorted[i]] = true
+for _, id in ipairs(newest) do
+  asked[id] = true
 end
 
 local ids = {}
