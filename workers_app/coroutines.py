@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 
 from asgiref.sync import sync_to_async
-from django.db.backends.signals import connection_created
 
-from .database import tidy
+from .database import is_used, tidy
 from .job import Job
 
 MOST_COROUTINES = 100  # at once, in one executor
@@ -24,7 +23,6 @@ class Coroutines:
         self._tasks: set[asyncio.Task] = set()  # the loop itself holds them weakly only
         self._lock = threading.Lock()
         self.load = 0  # jobs handed over and not done
-        self._uses_database = False
 
     @property
     def room(self) -> int:
@@ -39,12 +37,8 @@ class Coroutines:
         self._loop.call_soon_threadsafe(self._begin, jobs)
 
     def _start(self) -> None:
-        connection_created.connect(self._note_database)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="coroutines", daemon=True).start()
-
-    def _note_database(self, **kwargs: object) -> None:
-        self._uses_database = True
 
     def _begin(self, jobs: list[Job]) -> None:
         for job in jobs:
@@ -54,7 +48,7 @@ class Coroutines:
 
     async def tidy(self) -> None:
         """Put the database connections in order, if any of the tasks ever opened one."""
-        if self._uses_database:  # the ORM's calls all run in the thread that this one runs in
+        if is_used():  # the ORM's calls all run in the thread that this one runs in
             await sync_to_async(tidy)()
 
     async def _run(self, job: Job) -> None:

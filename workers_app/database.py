@@ -1,11 +1,29 @@
-"""A task's database connections, put in order after it: only if it opened any."""
+"""A task's database connections, put in order after it: only if any was ever opened."""
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+_opened: list[str] = []  # aliases of the connections that this process has opened
+
+
+def _note(connection: BaseDatabaseWrapper, **kwargs: object) -> None:
+    if connection.alias not in _opened:
+        _opened.append(connection.alias)
+
+
+connection_created.connect(_note)
+
+
+def is_used() -> bool:
+    """Whether this process has ever opened a connection."""
+    return bool(_opened)
 
 
 def tidy() -> None:
     """Roll back what the task left open in this thread, and close what is broken or too old."""
+    if not _opened:
+        return
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None:
             _tidy(connection)

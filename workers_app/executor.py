@@ -143,7 +143,7 @@ class Executor:
 
     def _jobs(self, lane: Lane, answer: Exchange, slots: list[int]) -> list[Job]:
         claimed, token, types = answer.claimed, answer.token, self.runner.types
-        self.runner.note_time(claimed[-1].state.changed_ms)
+        self.runner.begin_slice(claimed[-1].state.changed_ms)
         return [
             Job(slot, task.message, task.state, token, lane, types.get(task.message.type))
             for slot, task in zip(slots, claimed, strict=True)

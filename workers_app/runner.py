@@ -29,7 +29,7 @@ from .job import Job
 
 logger = logging.getLogger(__name__)
 
-WORTH_MEASURING_US = 5_000  # an attempt shorter than this is not worth a look at the memory
+WORTH_MEASURING_US = 1_000  # a shorter attempt is not worth a look at its CPU time and memory
 LONGEST_RELEASE_MS = 60_000  # a task of an unknown type is tried again at least this often
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
@@ -56,14 +56,17 @@ class Runner:
 
     def __init__(self, worker: str):
         self.worker = worker
-        self.ahead_us = 0  # the server's clock against ours; see note_time()
+        self.ahead_us = 0  # the server's clock against ours
+        self.begin_slice(now_us() // 1000)
         self.types = task_types()
         self._rng = Random()  # noqa: S311 (jitter)
         self._memory_bytes = _peak_memory()
 
-    def note_time(self, server_ms: int) -> None:
-        """Compare the clocks by a moment that the server said a moment ago."""
+    def begin_slice(self, server_ms: int) -> None:
+        """Compare the clocks by a moment that the server has just said; see who listens."""
         self.ahead_us = server_ms * 1000 - now_us()
+        self._hears_start = is_heard(signals.task_started)
+        self._hears_end = is_heard(signals.task_finished)
 
     def run(self, job: Job) -> Settlement:
         """Run a sync task, in a context of its own, and put its database connections in order."""
@@ -133,7 +136,7 @@ class Runner:
     def _call(self, job: Job, begun: Begun) -> tuple[Callable[..., Any], list[Any]]:
         """The function and its positional arguments; says that the task has started."""
         task, message = job.type.task, job.message
-        if is_heard(signals.task_started):
+        if self._hears_start:
             _tell(signals.task_started, lambda: self._running(job, begun))
         if not task.takes_context:
             return task.func, message.args
@@ -159,7 +162,7 @@ class Runner:
         longest = conf().max_result_bytes
         if len(line) > longest and size_of(value) > longest:
             raise Refused from ValueTooLarge(f"The result has more than {longest} bytes as JSON.")
-        if is_heard(signals.task_finished):
+        if self._hears_end:
             self._tell_finished(job, attempt)
         return Settlement(id=job.message.id, token=job.token, outcome="completed", line=line)
 
@@ -194,15 +197,17 @@ class Runner:
     def _measured(self, job: Job, begun: Begun) -> dict[str, Any]:
         """What an attempt says of itself, whatever its outcome."""
         ended_us = time_ns() // 1000
+        cpu = (ended_us - begun.at_us) / 1e6
         if ended_us - begun.at_us > WORTH_MEASURING_US:
             self._memory_bytes = _peak_memory()
+            cpu = round(thread_time() - begun.cpu, 6)
         return {
             "number": job.state.starts + 1,
             "run": job.state.run,
             "worker": self.worker,
             "started_us": begun.at_us,
             "ended_us": ended_us,
-            "cpu_seconds": round(thread_time() - begun.cpu, 6) if begun.cpu else 0.0,
+            "cpu_seconds": cpu if begun.cpu else 0.0,  # a coroutine has none of its own
             "memory_bytes": self._memory_bytes,
         }
 

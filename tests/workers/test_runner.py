@@ -162,7 +162,7 @@ def test_a_task_whose_expiry_has_passed_since_the_claim_goes_back_unstarted():
 
 def test_the_servers_clock_decides_about_expiry():
     runner = Runner("w")
-    runner.note_time(now_us() // 1000 - 60_000)  # the server is a minute behind
+    runner.begin_slice(now_us() // 1000 - 60_000)  # the server is a minute behind
 
     assert runner.run(job(returns(1), expires_us=now_us() - 1)).outcome == "completed"
 
