@@ -5,6 +5,7 @@ from typing import Any
 
 from .message import Attempt, State, StoredTask, TaskMessage, level_of, moment
 from .models import TaskRecord
+from .results import attempts_of_run
 from .states import FINAL, Status
 
 NEVER = Attempt()
@@ -13,7 +14,7 @@ NEVER = Attempt()
 def status_of(task: StoredTask) -> dict[str, Any]:
     """What ``GET /api/tasks/status`` answers: the names that its clients know."""
     message, state = task.message, task.state
-    attempts = [attempt for attempt in state.attempts if attempt.run == state.run]
+    attempts = attempts_of_run(state)
     last = attempts[-1] if attempts else NEVER
     end_us = _end_us(state, last)
     return {

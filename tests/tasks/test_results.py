@@ -9,6 +9,7 @@ from tasks_app.exceptions import TaskCancelled, TaskExpired
 from tasks_app.message import Attempt, State, StoredTask, TaskMessage, moment, now_us
 from tasks_app.results import DJANGOS, attempts_of_run, finished_result, result_of, running_result
 from tasks_app.states import Status
+from tasks_app.task_view import status_of
 from tests.sample import tasks
 
 from .executing import EXECUTOR, WORKER, Hands, record
@@ -160,6 +161,19 @@ def test_a_task_that_was_opened_again_starts_afresh():
     assert (result.worker_ids, len(result.errors), result.return_value) == (["w2", "w3"], 1, 1)
     assert result.started_at == moment(5)
     assert result_of(stored(Status.PENDING, run=2, lines=lines(first))).worker_ids == []
+
+
+def test_who_is_cancelled_in_a_later_run_is_told_so_everywhere(broker, hands):
+    result = tasks.echo.enqueue()
+    hands.claim()
+    hands.settle(result.id, "failed", number=1, ended_us=9, **ERROR)
+    failed = broker.get(result.id)
+    broker.retry(failed.message, failed.state)
+    broker.cancel([result.id], by="Ada")
+    result.refresh()
+
+    assert [error.exception_class for error in result.errors] == [TaskCancelled]
+    assert status_of(broker.get(result.id))["error"] == "Cancelled by Ada."
 
 
 def test_a_running_task_is_in_its_first_attempt_first(broker, hands):
