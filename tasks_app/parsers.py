@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import IO, Any
 
 from rest_framework.exceptions import APIException, ParseError
@@ -11,8 +11,6 @@ from rest_framework.parsers import BaseParser
 from rest_framework.status import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
 from .conf import conf
-
-MOST_LEVELS = 100  # of nesting; what reads the value later may recurse
 
 
 class BodyTooLarge(APIException):
@@ -38,24 +36,18 @@ class StrictJSONParser(BaseParser):
 
 
 def parse(body: bytes) -> Any:
-    """Read JSON. Raise ParseError for what is none, or nested too deeply."""
+    """Read JSON. Raise ParseError for what is none."""
     try:
-        value = json.loads(
+        return json.loads(
             body.decode(),
             parse_constant=_refuse_constant,
             parse_float=_finite,
             object_pairs_hook=_object,
         )
     except RecursionError:
-        raise ParseError(_TOO_DEEP) from None
+        raise ParseError("The body is nested too deeply.") from None
     except ValueError as error:  # also too many digits, and bytes that are no UTF-8
         raise ParseError(f"The body is not valid JSON: {shown(str(error))}") from None
-    if _is_deeper(value, MOST_LEVELS):
-        raise ParseError(_TOO_DEEP)
-    return value
-
-
-_TOO_DEEP = f"The body is nested more than {MOST_LEVELS} levels deep."
 
 
 def _refuse_constant(name: str) -> float:
@@ -75,22 +67,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the name {twice[:50]!r} occurs twice in one object.")
     return found
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested more than ``levels`` deep; level by level."""
-    layer = [value]
-    for _ in range(levels + 1):
-        layer = [inner for outer in layer for inner in _inner(outer)]
-        if not layer:
-            return False
-    return True
-
-
-def _inner(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def walk(value: Any) -> Iterator[Any]:

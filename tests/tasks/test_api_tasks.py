@@ -269,6 +269,16 @@ def test_a_retried_task_leaves_the_list_of_the_failed_at_once(api, broker):
     assert listed(api, status="pending") == [[task_id]]
 
 
+def test_rows_that_are_true_no_more_make_no_page_end_early(api, broker):
+    ids = [submit(api) for _ in range(4)]
+    finish(broker, claim(broker), "failed", error="no")
+    record(broker)
+    for task_id in ids[1:]:
+        api.post(f"/api/tasks/{task_id}/retry")
+
+    assert flat(listed(api, status="failed", limit=1)) == ids[:1]
+
+
 def test_the_other_filters(api, stock):
     held = [stock.processing, stock.assigned]
 
