@@ -4,11 +4,13 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import chain
+from typing import Any
 
+import msgspec
 from django.db import DataError, IntegrityError, connections, router, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BinaryField
 
 from tasks_app.models import Quarantine, TaskRecord
 
@@ -18,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # What a driver or a database says of a value that it does not take.
 REFUSALS = (DataError, IntegrityError, ValueError, OverflowError)
+
+SIZES = (1000, 100, 10, 1)  # of a statement, in rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,41 +66,61 @@ def quarantine(refused: Sequence[Refused]) -> None:
 
 def _upsert(rows: Sequence[Row]) -> None:
     connection = connections[router.db_for_write(TaskRecord)]
+    # The driver's own cursor, since Django's would rewrite the long statement each time.
     with transaction.atomic(using=connection.alias), connection.wrap_database_errors:
-        for some in _slices(rows, _most_rows(connection)):
-            _execute(connection, some)
+        if connection.vendor == "postgresql":
+            cursor = connection.Database.Cursor(connection.connection)
+            cursor.execute(_from_json(connection.alias), [_encode([row._asdict() for row in rows])])
+        else:
+            for some in _slices(rows, _most_rows(connection.connection)):
+                values = list(chain.from_iterable(some))
+                connection.connection.execute(_from_values(len(some)), values)
 
 
-def _execute(connection: BaseDatabaseWrapper, rows: Sequence[Row]) -> None:
-    """Upsert with the driver's own cursor: Django's would rewrite the long statement each time."""
-    values = list(chain.from_iterable(rows))
-    if connection.vendor == "sqlite":
-        connection.connection.execute(_statement("?", len(rows)), values)
-    else:
-        cursor = connection.Database.Cursor(connection.connection)
-        cursor.execute(_statement("%s", len(rows)), values)
+def _slices(rows: Sequence[Row], most: int) -> Iterator[Sequence[Row]]:
+    """Parts of few sizes, since SQLite keeps the statement for each size prepared."""
+    done = 0
+    while done < len(rows):
+        size = next(size for size in SIZES if size <= min(len(rows) - done, most))
+        yield rows[done : done + size]
+        done += size
 
 
-def _most_rows(connection: BaseDatabaseWrapper) -> int:
+def _most_rows(raw: sqlite3.Connection) -> int:
     """How many rows fit into one statement."""
-    most_values = 65_535  # of Postgres' protocol
-    if connection.vendor == "sqlite":
-        most_values = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-    return most_values // len(Row._fields)
+    return raw.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // len(Row._fields)
 
 
-def _slices(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
-    return (rows[i : i + size] for i in range(0, len(rows), size))
+@cache
+def _from_values(rows: int) -> str:
+    """For SQLite: a parameter each value. Half the time of executemany()."""
+    marks = ",".join("?" * len(Row._fields))
+    return _statement(f"VALUES {','.join([f'({marks})'] * rows)}")
 
 
-@lru_cache(maxsize=64)
-def _statement(mark: str, rows: int) -> str:
-    """One upsert of so many rows; ON CONFLICT is spoken alike by SQLite and Postgres."""
+@cache
+def _from_json(alias: str) -> str:
+    """For Postgres: one parameter. Its driver spends five times as long on a parameter a value."""
+    fields = [TaskRecord._meta.get_field(name) for name in Row._fields]
+    binary = {field.name for field in fields if isinstance(field, BinaryField)}
+    columns = [f"decode({n}, 'base64')" if n in binary else n for n in Row._fields]
+    types = ["text" if f.name in binary else f.db_type(connections[alias]) for f in fields]
+    declared = ",".join(f"{n} {t}" for n, t in zip(Row._fields, types, strict=True))
+    return _statement(
+        f"SELECT {','.join(columns)} FROM json_to_recordset(%s::json) AS new({declared})"  # noqa: S608
+    )
+
+
+def _encode(rows: Sequence[dict[str, Any]]) -> str:
+    return msgspec.json.encode(rows).decode()  # bytes as base64
+
+
+def _statement(rows: str) -> str:
+    """The upsert; SQLite and Postgres speak ON CONFLICT alike."""
     table, columns = TaskRecord._meta.db_table, Row._fields
-    values = ",".join([f"({','.join([mark] * len(columns))})"] * rows)
     news = ",".join(f"{column}=excluded.{column}" for column in columns[1:])
     return (
-        f"INSERT INTO {table} ({','.join(columns)}) VALUES {values} "  # noqa: S608
+        f"INSERT INTO {table} ({','.join(columns)}) {rows} "
         f"ON CONFLICT (id) DO UPDATE SET {news} "
         f"WHERE (excluded.epoch,excluded.run,excluded.version)>"
         f"({table}.epoch,{table}.run,{table}.version)"
