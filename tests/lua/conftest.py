@@ -38,7 +38,7 @@ def server(request):
 
 
 @pytest.fixture
-def private_server(request, server):
+def private_server(server):
     """A server of the same kind that a test may fill, stop or break."""
     own = RedisServer(server.binary)
     own.start()

@@ -88,10 +88,17 @@ class Swallowing(Peer):
     def serve(self, client):
         with socket.socket(socket.AF_UNIX) as upstream:
             upstream.connect(str(self.server.socket))
-            while data := client.recv(65536):
-                upstream.sendall(data)
-                answer = upstream.recv(65536)
+            self._spawn(self._answer, upstream, client)
+            try:
+                while data := client.recv(65536):
+                    upstream.sendall(data)
+            finally:
+                upstream.shutdown(socket.SHUT_RDWR)  # wakes the other thread
+
+    def _answer(self, upstream, client):
+        with suppress(OSError):
+            while answer := upstream.recv(65536):
                 if self.answers:
                     client.sendall(answer)
                 elif self.cuts:
-                    return
+                    client.shutdown(socket.SHUT_RDWR)

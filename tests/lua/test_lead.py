@@ -3,7 +3,8 @@
 from tests.conftest import wait_until
 
 
-def test_the_first_leads_until_it_abdicates(broker):
+def test_the_first_leads_until_it_abdicates(broker, options):
+    options(LEADER_SECONDS=60, LEASE_SECONDS=60)
     first = broker.fleet.lead("a")
     assert first and not first.was_led
     assert broker.fleet.leader() == "a"

@@ -23,7 +23,8 @@ class EditedLink(Link):
 
     def __init__(self, url):
         super().__init__(url, timeout=PATIENCE_SECONDS)
-        self.edits = []  # (operation or None for all, old text, new text)
+        # (operation or None for all, old text, new text)
+        self.edits = [(None, "local TOKEN_MS = 5000", "local TOKEN_MS = 600000")]  # a slow machine
 
     def edit(self, old, new, only=None):
         self.edits.append((only, old, new))
