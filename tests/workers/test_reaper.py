@@ -2,6 +2,7 @@
 
 import pytest
 
+from tasks_app.broker import keys
 from tasks_app.broker.answers import Lead
 from tasks_app.states import Status
 from workers_app.services import reaper as module
@@ -93,6 +94,17 @@ def test_a_lost_agent_is_resigned(broker, lease, monkeypatch):
     reaper = Reaper(broker, WAS_LED)
 
     wait_until(lambda: reaper.tick() and set(broker.fleet.agents()) == {"alive"})
+
+
+def test_a_broken_task_of_one_worker_keeps_nobody_elses_back(broker, silent):
+    broken, _ = held(broker, "a:0:x")
+    odd, _ = held(broker, "b:0:x")
+    broker.link.call("HSET", keys.key(0, "states"), broken.id, "no state")
+    broker.fleet.announce("b", ["no", "dict"])
+    reaper = Reaper(broker, WAS_LED)
+
+    for task in (silent, odd):
+        wait_until(lambda task=task: reaper.tick() and status(broker, task) == Status.PENDING)
 
 
 def test_every_shard_is_reaped(broker, lease, settings):

@@ -3,6 +3,8 @@
 import logging
 import time
 
+from redis.exceptions import ResponseError
+
 from tasks_app.broker import Broker
 from tasks_app.broker.answers import Lead, Registered
 from tasks_app.broker.keys import shards
@@ -42,7 +44,10 @@ class Reaper(Service):
         workers = self._broker.fleet.workers()
         silent = {name: worker for name, worker in workers.items() if not worker.is_alive}
         for worker in silent.values():
-            self._reap(worker)
+            try:
+                self._reap(worker)
+            except ResponseError as error:  # a broken task; other workers' must not wait for it
+                logger.error("event=not_reaped worker=%s error=%s", worker.id, error)
         self._resign_long_lost(silent)
         self._resign_lost_agents()
         return PAUSE_SECONDS
@@ -61,8 +66,7 @@ class Reaper(Service):
             error_type=f"{WorkerLost.__module__}.{WorkerLost.__qualname__}",
             error="The worker stopped answering.",
         )
-        queues = [queue for queue in worker.said.get("queues", ()) if isinstance(queue, str)]
-        taken = 0
+        taken, queues = 0, _queues_of(worker)
         # Shard 0 last: the register shows its lease, and without one nobody would come back.
         for shard in reversed(shards()):
             taken += self._broker.reap(worker.id, reason=reason, queues=queues, shard=shard)
@@ -78,3 +82,9 @@ class Reaper(Service):
         for agent in self._broker.fleet.agents().values():
             if agent.now_ms - agent.lease_until_ms >= SHOW_LOST_AGENT_SECONDS * 1000:
                 self._broker.fleet.resign_agent(agent.id)
+
+
+def _queues_of(worker: Registered) -> list[str]:
+    """Where its executors may stand as idle."""
+    queues = worker.said.get("queues") if isinstance(worker.said, dict) else None
+    return [q for q in queues if isinstance(q, str)] if isinstance(queues, list) else []
