@@ -10,7 +10,8 @@ from workers_app.crash import lost
 from workers_app.exchange import Exchanger
 from workers_app.lanes import Lane
 from workers_app.recovery import Loss
-from workers_app.supervisor import Child, Supervisor
+from workers_app.seat import Child
+from workers_app.supervisor import Supervisor
 
 EXECUTOR = "w8:0:abc"
 
@@ -31,7 +32,7 @@ def claimed(queue, supervisor):
     answer, slots = exchanger.exchange(Lane(0, ["default"]), 4)
     assert [task.message.id for task in answer.claimed] == ids
     board.start(slots[0])
-    yield Child(0, EXECUTOR, 0, 1, board), ids
+    yield Child(0, EXECUTOR, board), ids
     queue.broker.reap("w8", EXECUTOR, reason=lost("w8", ""))
     queue.broker.cancel(ids)
     queue.broker.fleet.resign("w8")
