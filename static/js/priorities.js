@@ -9,6 +9,7 @@ const LEVELS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
 /** Returns a function that shows a snapshot. */
 export function showPriorities() {
   const canvas = part("priorities");
+  const nothing = part("nothing-waits");
   let chart;
   let lengths = LEVELS.map(() => 0);
 
@@ -23,6 +24,7 @@ export function showPriorities() {
     lengths = now;
     chart.data.datasets[0].data = lengths;
     chart.update();
+    nothing.hidden = lengths.some((length) => length > 0);
     canvas.setAttribute("aria-label", `Waiting tasks by priority: ${summary(lengths)}`);
   };
 }

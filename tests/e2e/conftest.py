@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -32,10 +33,11 @@ expect.set_options(timeout=PATIENCE_MS)
 class Site:
     """The site's web server, and a way to its API and its queue."""
 
-    def __init__(self, web, redis_url):
+    def __init__(self, web, redis_url, start):
         self.web = web
         self.url = web.url
         self.broker = Broker(link(redis_url))
+        self.start = start  # a command of manage.py
 
     def call(self, method, path, body=None):
         with httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, trust_env=False) as client:
@@ -74,14 +76,14 @@ def site():
         stack.callback(redis.close)
         redis.start()
         start = stack.enter_context(processes(redis.url, directory))
-        options = {"settings": SETTINGS, "env": environment}
-        assert start("migrate", "--verbosity=0", **options).wait() == 0
-        start("runagent", **options)
-        worker = start("runworker", "--pool-size=2", "--queues=default,paused", **options)
+        run = partial(start, settings=SETTINGS, env=environment)
+        assert run("migrate", "--verbosity=0").wait() == 0
+        run("runagent")
+        worker = run("runworker", "--pool-size=2", "--queues=default,paused")
         web = WebServer(environment, directory / "web.log")
         stack.callback(web.close)
         web.start()
-        site = Site(web, redis.url)
+        site = Site(web, redis.url, run)
         worker.wait_for("event=executor_started")
         wait_until(site.broker.fleet.agents, "the agent")
         yield site

@@ -254,3 +254,11 @@ def test_a_reset_is_asked_for_twice(visit, site):
 
     expect(page.get_by_text("The system was reset.")).to_be_visible()
     expect(card(page, "processed")).to_have_text("0")
+
+
+def test_pictures_are_taken_of_a_running_site(site, tmp_path):
+    picture = tmp_path / "page.png"
+
+    assert site.start("screenshot", "--url", site.url, "--output", str(picture)).wait() == 0
+
+    assert picture.read_bytes().startswith(b"\x89PNG")
