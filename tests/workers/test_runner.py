@@ -155,7 +155,7 @@ def test_a_task_whose_expiry_has_passed_since_the_claim_goes_back_unstarted():
     def never():
         raise AssertionError("ran")
 
-    settlement, attempt = run(never, expires_us=now_us() - 1)
+    settlement, attempt = run(never, expires_us=now_us() - 1_000_000)
 
     assert (settlement.outcome, settlement.pause_ms, attempt) == ("released", 0, {})
 
