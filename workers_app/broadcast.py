@@ -170,4 +170,7 @@ _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Broadcast] = WeakKeyDicti
 
 def broadcast() -> Broadcast:
     """The broadcast of the running loop: a web process has one."""
-    return _by_loop.setdefault(asyncio.get_running_loop(), Broadcast())
+    loop = asyncio.get_running_loop()
+    if loop not in _by_loop:
+        _by_loop[loop] = Broadcast()
+    return _by_loop[loop]

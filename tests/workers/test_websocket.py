@@ -170,6 +170,20 @@ def test_rates_go_on_without_a_coordinator(site, broker):
         wait_until(lambda: len(broker.fleet.samples()) >= 2, "samples of the counters")
 
 
+def test_viewers_are_told_when_redis_is_gone_and_when_it_is_back(serve, server):
+    site = serve(DTPS_PROFILE="development", DTPS_REDIS_URL=server.url)
+    with look(site) as viewer:
+        assert "at" in told(viewer)
+
+        server.kill()
+        wait_until(lambda: "trouble" in told(viewer), "trouble")
+        with look(site) as newcomer:
+            wait_until(lambda: "trouble" in told(newcomer), "trouble of a newcomer")
+
+        server.start()
+        wait_until(lambda: "at" in told(viewer), "numbers")
+
+
 # --- who may look ---
 
 
