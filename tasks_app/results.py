@@ -134,18 +134,7 @@ def task_of(
 
 def attempts_of_run(state: State) -> list[Attempt]:
     """The attempts since an operator last opened the task again; all of them, if nobody did."""
-    lines = state.attempts
-    if state.run == 1:
-        return lines
-    # Who reports a crash does not know the run: the last ones are this run's.
-    crashes = [line for line in lines if line.outcome == CRASHED]
-    recent = {id(line) for line in crashes[len(crashes) - state.crashes :]}
-    last = lines[-1:] if state.is_final else []
-    return [
-        line
-        for line in lines
-        if id(line) in recent or (line.number and line.run == state.run) or line in last
-    ]
+    return [attempt for attempt in state.attempts if attempt.run == state.run]
 
 
 def _result(

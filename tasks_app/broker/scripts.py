@@ -44,7 +44,7 @@ DECLARED = re.compile(r"^local (?:function )?([\w, ]+)")
 
 
 def _used(parts: str, by: str) -> str:
-    """The declarations of ``parts`` that ``by`` needs: a script's closures are made at every call."""
+    """The declarations of ``parts`` that ``by`` needs: closures are made at every call."""
     kept = by
     for declaration in reversed(DECLARATION.split(parts)):
         declared = DECLARED.match(declaration)

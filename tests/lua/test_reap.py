@@ -1,6 +1,7 @@
 """reap: what a dead process held comes back, and only what it had started is charged."""
 
 import pytest
+from msgspec.structs import replace
 
 from tasks_app.states import Status
 
@@ -72,9 +73,23 @@ def test_only_what_had_started_is_charged(broker):
     for one, charged in ((published, 1), (just_started, 1), (unstarted, 0)):
         now = state(broker, one)
         assert (now.status, now.crashes, now.starts) == (Status.PENDING, charged, charged)
-        assert now.attempts == [CRASH] * charged
+        assert now.attempts == [replace(CRASH, number=1)] * charged
         assert (now.failures, now.owner) == (0, "")
     assert broker.stats().count("crashed") == 2
+
+
+def test_a_crash_in_a_later_run_is_told_of_that_run(broker):
+    one, _ = held(broker, started=True)
+    broker.cancel([one.id])
+    broker.retry(one, state(broker, one))
+    executor = executor_of(broker)
+    claim(broker, executor)
+
+    broker.reap("w1", executor, reason=CRASH, started=[one.id])
+
+    cancelled, crashed = state(broker, one).attempts
+    assert (cancelled.run, cancelled.number, cancelled.outcome) == (1, 1, Status.CANCELLED)
+    assert crashed == replace(CRASH, run=2, number=1)
 
 
 def test_the_first_crash_is_re_run_at_once_the_second_later_the_third_is_poison(broker, clock):
@@ -95,7 +110,7 @@ def test_the_first_crash_is_re_run_at_once_the_second_later_the_third_is_poison(
     broker.reap("w1", executor, reason=CRASH, started=[one.id])
     now = state(broker, one)
     assert (now.status, now.crashes, now.failures, now.starts) == (Status.FAILED, 3, 0, 3)
-    assert now.attempts == [CRASH] * 3
+    assert now.attempts == [replace(CRASH, number=start) for start in (1, 2, 3)]
     assert places(broker) == {}
     assert broker.stats().count("failed") == 1
 

@@ -79,7 +79,7 @@ async def async_echo(value):
 async def meet(path, tasks):
     """Wait until so many of these run at once, which each says in a file."""
     record.func(path, "here")
-    while len(Path(path).read_text().splitlines()) < tasks:  # noqa: ASYNC240
+    while len(Path(path).read_text().splitlines()) < tasks:
         await asyncio.sleep(0.01)
 
 

@@ -47,7 +47,7 @@ def test_numbers_tasks_and_types_are_in_the_first_answer(local, broker):
 
     page = local.get("/").content.decode()
 
-    assert "1,000" in page and "3 of 4 slots busy" in page
+    assert "1,000" in page and "3 running, 4 slots" in page
     assert '<option value="wordcount"' in page
 
 

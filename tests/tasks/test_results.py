@@ -147,9 +147,12 @@ def test_attempts_that_left_no_line_are_counted_all_the_same():
     assert (result.attempts, result.worker_ids) == (3, ["", "", "w1"])
 
 
+LOST = "tasks_app.exceptions.WorkerLost"
+
+
 def test_a_task_that_was_opened_again_starts_afresh():
     first = Attempt(number=1, run=1, worker="w1", outcome="failed", started_us=1, **ERROR)
-    crash = Attempt(worker="w2", outcome="crashed", error_type="tasks_app.exceptions.WorkerLost")
+    crash = Attempt(number=1, run=2, worker="w2", outcome="crashed", error_type=LOST)
     second = Attempt(number=2, run=2, worker="w3", outcome="completed", started_us=5, result=1)
     state = State(
         status=Status.COMPLETED, run=2, starts=2, crashes=1, lines=lines(first, crash, second)

@@ -25,7 +25,7 @@ for n, id in ipairs(ids) do
     local owner = state.owner
     before[n] = state.status
     if move(state, "cancelled") then
-      append(state, ARGV[1])
+      append_to_run(state, ARGV[1], before[n] == "processing" and state.starts or 0)
       keep(id, state)
       count("cancelled")
       local queue = waits(definitions[n])

@@ -36,7 +36,7 @@ end
 local function crash(state)
   if state.status == "assigned" then state.starts = state.starts + 1 end
   state.crashes = state.crashes + 1
-  append(state, line)
+  append_to_run(state, line, state.starts)
   count("crashed")
   if state.crashes >= most_crashes then
     move(state, "failed")

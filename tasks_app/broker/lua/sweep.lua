@@ -26,7 +26,7 @@ for n, id in ipairs(ids) do
   if definitions[n] and state.owner == "" then
     local queue, _, expires = waits(definitions[n])
     if not is_back(id, state, queue) and move(state, "cancelled") then
-      append(state, ARGV[2])
+      append_to_run(state, ARGV[2], 0)
       keep(id, state)
       count("cancelled")
       if expires ~= "0" then redis.call("ZREM", expiring_of(queue), id) end

@@ -50,6 +50,11 @@ local function append(state, line)
   state.attempts = attempts
 end
 
+-- One line for tasks of many runs: add of which run it is, and of which start (0: nothing had started).
+local function append_to_run(state, line, number)
+  append(state, '{"run":' .. state.run .. ',"number":' .. number .. "," .. string.sub(line, 2))
+end
+
 local function write_state(s)
   return s.status .. "|" .. s.epoch .. "|" .. s.run .. "|" .. s.version .. "|" .. s.starts .. "|"
     .. s.failures .. "|" .. s.crashes .. "|" .. s.owner .. "|" .. s.changed .. "\n" .. s.attempts
