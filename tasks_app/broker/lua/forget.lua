@@ -17,8 +17,8 @@ end
 local dropped, late = {}, 0
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
 for n, id in ipairs(ids) do
-  local state = states[n] and read_state(states[n])
-  if state and state.version == ARGV[n * 3 - 1] and string.find(FINAL, " " .. state.status .. " ", 1, true) then
+  local status, version = string.match(states[n] or "", "^(%a+)|%d+|%d+|(%d+)|")
+  if version == ARGV[n * 3 - 1] and string.find(FINAL, " " .. status .. " ", 1, true) then
     dropped[#dropped + 1] = id
     late = late + tonumber(ARGV[n * 3])
     local queue, _, expires = waits(definitions[n])
