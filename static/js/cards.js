@@ -18,7 +18,7 @@ export function showCards() {
     const workers = Object.values(snapshot.workers).filter(({ status }) => status !== "inactive");
     const busy = sum(workers, "activeTasks");
     const ended = snapshot.processed + snapshot.failed;
-    show("activeWorkers", count(snapshot.activeWorkers), `${count(busy)} of ${count(sum(workers, "slots"))} slots busy`, snapshot.activeWorkers ? "" : "warn");
+    show("activeWorkers", count(snapshot.activeWorkers), `${count(busy)} running, ${count(sum(workers, "slots"))} slots`, snapshot.activeWorkers ? "" : "warn");
     show("waiting", count(snapshot.waiting), `${count(snapshot.scheduled)} more scheduled`);
     show("processed", count(snapshot.processed), "since the last reset");
     show("failed", count(snapshot.failed), `of ${count(ended)} that ended`, snapshot.failed ? "bad" : "");

@@ -25,9 +25,9 @@ function fill(row, worker) {
   say(field("id", row), worker.id);
   field("id", row).title = worker.id;
   say(field("place", row), `${worker.hostname} · pid ${worker.pid}`);
-  const meter = field("meter", row);
-  meter.max = Math.max(1, worker.slots);
-  meter.value = worker.activeTasks;
+  const load = field("load", row);
+  load.max = Math.max(1, worker.slots);
+  load.value = Math.min(worker.activeTasks, load.max); // coroutines run beside the slots
   say(field("slots", row), `${count(worker.activeTasks)}/${count(worker.slots)}`);
   say(field("processed", row), count(worker.tasksProcessed));
   say(field("failed", row), count(worker.tasksFailed));

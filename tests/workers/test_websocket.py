@@ -15,7 +15,9 @@ from uuid_utils import uuid7
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from tasks_app.broker import keys
 from tasks_app.message import TaskMessage, now_us
+from workers_app.broadcast import LEASE
 from workers_app.origins import own_origin_only
 
 from ..conftest import PATIENCE_SECONDS, wait_until
@@ -161,6 +163,19 @@ def test_another_web_process_goes_on_when_the_one_that_gathers_dies(serve, site,
             died_ms = broker.stats().at_ms
 
             wait_until(lambda: moment_ms(told(viewer)) > died_ms, "a later snapshot")
+
+
+def test_only_the_holder_of_the_lease_speaks(site, broker):
+    with look(site) as viewer:
+        told(viewer)
+        broker.link.call("SET", keys.key(0, f"hold:{LEASE}"), "the test", "PX", 60_000)
+
+        with pytest.raises(TimeoutError):
+            for _ in range(5):  # some may still be on their way
+                viewer.recv(timeout=2.5)
+
+        broker.fleet.hold(LEASE, "the test", 0)
+        told(viewer)
 
 
 def test_rates_go_on_without_a_coordinator(site, broker):
