@@ -112,7 +112,7 @@ def moment_ms(snapshot):
 def code_of_end(viewer):
     """Listen until the server closes the socket. Return its reason."""
     with pytest.raises(ConnectionClosed) as ended:
-        while True:
+        for _ in range(PATIENCE_SECONDS):  # there is one text a second
             viewer.recv(timeout=PATIENCE_SECONDS)
     return ended.value.rcvd.code
 
@@ -142,8 +142,11 @@ def test_a_viewer_is_told_the_state_at_once_and_then_every_change(site, broker):
 
         broker.submit(TaskMessage(id=str(uuid7()), type="test", submitted_us=now_us()))
 
-        snapshots = iter(lambda: told(viewer), None)
-        shown = next(each for each in snapshots if each["waiting"] == 1)
+        def waiting():
+            snapshot = told(viewer)
+            return snapshot if snapshot["waiting"] == 1 else None
+
+        shown = wait_until(waiting, "the task")
         assert shown["queueLengths"]["5"] == 1 and shown["latest"][0]["status"] == "pending"
 
 
