@@ -111,7 +111,7 @@ class Launch:
         private_directory(settings.VAR_DIR)
         private_directory(self.logs)
         for child in (*self.children, self.feed):
-            child.log.write_bytes(b"")
+            child.log.unlink(missing_ok=True)
         self.say("Starting the embedded Redis ..." if embedded.places() else "Asking Redis ...")
         embedded.ensure()
         check_redis()

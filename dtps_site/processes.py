@@ -106,6 +106,8 @@ class Child:
 
     def last_words(self) -> str:
         """The end of its output."""
+        if not self.log.exists():
+            return "(it said nothing)"
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - TAIL_BYTES))
             return log.read().decode(errors="replace").strip()

@@ -1,6 +1,7 @@
 """The embedded server: whoever needs it first starts it, and it ends after its last user."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from .locks import FileLock
 from .places import Places
 
 START_SECONDS = 60  # for a server to say anything at all
+FEWEST_BYTES = 1_000_000  # free where its data lies; with less it would end at once
 PROJECT = Path(__file__).resolve().parents[1]
 
 _membership: FileLock | None = None  # held while this process uses the server
@@ -105,6 +107,8 @@ def _is_ours(directory: Path) -> bool:
 
 def _start_guardian(here: Places) -> None:
     """Start one; it returns at once if another one is at work."""
+    if shutil.disk_usage(here.directory).free < FEWEST_BYTES:
+        raise EmbeddedFailed(f"There is no space left for the embedded server in {here.directory}.")
     started = subprocess.run(  # noqa: S603 (our own words)
         [sys.executable, "-m", "workers_app.guardian", os.fspath(here.directory)],
         env={**os.environ, "PYTHONPATH": os.fspath(PROJECT)},

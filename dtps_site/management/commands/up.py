@@ -29,7 +29,11 @@ class Command(BaseCommand):
         if feed is None:
             feed = FEED_RATE if settings.DEBUG else 0.0
         plan = Plan(host=host, port=int(port), pool_size=pool_size, feed_rate=feed)
-        Launch(plan, self._say).run()
+        try:
+            Launch(plan, self._say).run()
+        except OSError as error:  # no space, no permission, ...
+            where = f": {error.filename}" if error.filename else ""
+            raise CommandError(f"{error.strerror or error}{where}") from error
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
