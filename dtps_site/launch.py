@@ -16,7 +16,6 @@ from django.core.management import CommandError, call_command
 from tasks_app.broker import broker
 from tasks_app.conf import conf
 from workers_app import embedded
-from workers_app.agent import environment
 from workers_app.foreground import asked_to_end
 
 from .preparation import (
@@ -133,9 +132,9 @@ class Launch:
         os.set_inheritable(self.listener.fileno(), True)
         words = ["--fd", str(self.listener.fileno()), "--verbosity", "0", "--no-server-name"]
         words += ["--application-close-timeout", "2", "dtps_site.asgi:application"]
-        os.execve(  # noqa: S606 (our own words)
-            sys.executable, [sys.executable, "-m", "daphne", *words], environment()
-        )
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # from any directory
+        command = [sys.executable, "-m", "daphne", *words]
+        os.execve(sys.executable, command, {**os.environ, **path})  # noqa: S606 (our own words)
 
     def _command(self, *words: str) -> None:
         """Be a process that runs one of our commands."""

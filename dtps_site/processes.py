@@ -1,20 +1,12 @@
-"""The processes that ``manage.py up`` looks after: forked, so that nothing is imported twice."""
+"""The processes that ``manage.py up`` looks after."""
 
-import os
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from django.db import connections
-from setproctitle import setproctitle
-
-from tasks_app.broker.connection import close_all
-from workers_app.foreground import SIGNALS
-from workers_app.tether import end_with_parent
+from workers_app.forked import Forked
 
 QUICK_SECONDS = 10.0  # a process that dies sooner is started again more slowly each time
 LONGEST_PAUSE = 10.0
@@ -29,65 +21,27 @@ class Child:
     work: Callable[[], None]
     log: Path
     is_wanted: bool = True  # False: it ended as it was told to
-    pid: int = 0
+    process: Forked | None = None  # while it runs
     failures: int = 0  # quick deaths in a row
-    started_at: float = field(default=0.0)
-    again_at: float = field(default=0.0)
+    started_at: float = 0.0
+    again_at: float = 0.0
 
     @property
-    def is_running(self) -> bool:
-        return self.pid != 0
+    def pid(self) -> int:
+        return self.process.pid if self.process else 0
 
     def start(self) -> None:
-        close_all()  # no connection may be shared
-        connections.close_all()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        parent = os.getpid()
         self.started_at = time.monotonic()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os._exit(self._be(parent))
-
-    def _be(self, parent: int) -> int:
-        """Be the new process; return its exit code."""
-        try:
-            self._settle(parent)
-            self.work()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        except BaseException:  # noqa: BLE001 (the process ends here)
-            traceback.print_exc()
-            code = 1
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        return code
-
-    def _settle(self, parent: int) -> None:
-        """A session of its own, since Ctrl-C in the terminal is the parent's affair."""
-        os.setsid()
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        end_with_parent(parent)
-        setproctitle(f"dtps {self.name}")
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        for number, source in ((0, nothing), (1, log), (2, log)):
-            os.dup2(source, number)
+        self.process = Forked(f"dtps {self.name}", self.work, self.log)
 
     def died(self) -> bool:
         """Whether it has ended since the last look, although nobody told it to."""
-        if not self.is_running or not self._has_ended():
+        if self.process is None or self.process.poll() is None:
             return False
-        self.pid = 0
-        return self.is_wanted
-
-    def _has_ended(self) -> bool:
-        ended, status = os.waitpid(self.pid, os.WNOHANG)
-        if ended and os.waitstatus_to_exitcode(status) == 0:
+        if self.process.code == 0:
             self.is_wanted = False
-        return ended != 0
+        self.process = None
+        return self.is_wanted
 
     def plan_again(self) -> float:
         """Decide when to start it again; return the pause in seconds."""
@@ -98,11 +52,11 @@ class Child:
         return pause
 
     def is_due(self) -> bool:
-        return self.is_wanted and not self.is_running and time.monotonic() >= self.again_at
+        return self.is_wanted and self.process is None and time.monotonic() >= self.again_at
 
     def tell(self, number: int) -> None:
-        if self.is_running:
-            os.kill(self.pid, number)
+        if self.process is not None:
+            self.process.tell(number)
 
     def last_words(self) -> str:
         """The end of its output."""
@@ -116,17 +70,21 @@ class Child:
 def stop(children: list[Child], asked: list[int], within: float) -> None:
     """End processes and wait for it: SIGTERM, once more when somebody hurries us, then SIGKILL."""
     hurried, until = len(asked), time.monotonic() + within
-    for child in children:
-        child.is_wanted = False
-        child.tell(signal.SIGTERM)
-    while any(child.is_running for child in children):
+    tell_all(children, signal.SIGTERM)
+    while True:
+        for child in children:
+            child.is_wanted = False
+            child.died()
+        if not any(child.process for child in children):
+            return
         if len(asked) > hurried:
             hurried = len(asked)
-            for child in children:
-                child.tell(signal.SIGTERM)
+            tell_all(children, signal.SIGTERM)
         if time.monotonic() > until:
-            for child in children:
-                child.tell(signal.SIGKILL)
-        for child in children:
-            child.died()
+            tell_all(children, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def tell_all(children: list[Child], number: int) -> None:
+    for child in children:
+        child.tell(number)

@@ -1,24 +1,26 @@
-"""The host agent: starts and stops workers on its host when it is asked to."""
+"""The host agent: starts and stops workers on its host when it is asked to.
+
+Its workers run the code that the agent has loaded: deploy by starting the agent anew.
+"""
 
 import logging
 import os
+import signal
 import socket
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.conf import settings
+from django.core.management import call_command
 
 from tasks_app.broker import broker
-from tasks_app.exceptions import QueueUnavailable
+from tasks_app.exceptions import InvalidCall, QueueUnavailable
 from tasks_app.message import now_us
 
 from .control import PoolConfig, new_worker_id
+from .forked import Forked
 from .service import Service
-from .tether import end_with_parent
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class Started:
     """A worker that this agent started."""
 
     config: PoolConfig
-    process: subprocess.Popen
+    process: Forked
     at: float  # monotonic
     failures: int = 0  # quick ones in a row before this start
 
@@ -51,7 +53,10 @@ class Agent(Service):
         """Say that it is alive, obey what was ordered, look after the workers."""
         self.look_after()
         for order in broker().fleet.announce_agent(self.id, self.said()):
-            self.obey(order)
+            try:
+                self.obey(order)
+            except InvalidCall as error:  # of another version; the orders after it still count
+                logger.warning("agent: cannot obey order=%r: %s", order, error)
         return LOOK_SECONDS
 
     def said(self) -> dict[str, Any]:
@@ -70,19 +75,14 @@ class Agent(Service):
                 if worker not in self.workers:
                     self.start(worker, PoolConfig.from_json(config))
             case {"order": "stop", "id": worker} if worker in self.workers:
-                self.workers[worker].process.terminate()
+                self.workers[worker].process.tell(signal.SIGTERM)
             case _:
                 logger.warning("agent: cannot obey order=%r", order)
 
     def start(self, worker: str, config: PoolConfig, failures: int = 0) -> None:
-        """Start a worker in a session of its own: only we say when it drains."""
-        process = subprocess.Popen(  # noqa: S603 (our own words)
-            [sys.executable, "-m", "django", "runworker", "--id", worker, *options(config)],
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=partial(end_with_parent, os.getpid()),
-        )
+        """Start a worker. Forked, it is registered within a fraction of a second."""
+        words = ["runworker", "--id", worker, *options(config)]
+        process = Forked(f"dtps worker {worker}", partial(call_command, *words))
         self.workers[worker] = Started(config, process, time.monotonic(), failures)
         logger.info("agent: started worker=%s pid=%d", worker, process.pid)
 
@@ -121,7 +121,7 @@ class Agent(Service):
             if len(asked) > told:
                 told = len(asked)
                 for process in running:
-                    process.terminate()
+                    process.tell(signal.SIGTERM)
             time.sleep(LOOK_SECONDS)
 
 
@@ -141,15 +141,6 @@ def options(config: PoolConfig) -> list[str]:
         if getattr(config, name):
             words += [f"--{name}", str(getattr(config, name))]
     return words if config.enable_steal else [*words, "--no-steal"]
-
-
-def environment() -> dict[str, str]:
-    """Ours, with what a new Python needs to find this project, wherever it starts."""
-    return {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
 
 
 def pause_after_failures(failures: int) -> float:
