@@ -90,8 +90,8 @@ class Launch:
         """Return once everything was asked to end, and has. Raise CommandError."""
         try:
             password = self._prepare()
-            for child in self.children:
-                child.start()
+            self.worker.start()
+            self.agent.start()
             self._wait_until_ready()
             self._tell_what_to_try(password)
             if self.plan.feed_rate:
@@ -111,6 +111,7 @@ class Launch:
         private_directory(self.logs)
         for child in (*self.children, self.feed):
             child.log.unlink(missing_ok=True)
+        self.web.start()  # it takes longest, and nobody has its address yet
         self.say("Starting the embedded Redis ..." if embedded.places() else "Asking Redis ...")
         embedded.ensure()
         check_redis()
@@ -121,7 +122,7 @@ class Launch:
         if not settings.DEBUG:  # else they are served from where they lie
             call_command("collectstatic", interactive=False, verbosity=0)
         self._pause_or_stop()
-        self.say("Starting web, worker and agent ...")
+        self.say("Starting worker and agent ...")
         return password
 
     def _child(self, name: str, work: Callable[[], None]) -> Child:
