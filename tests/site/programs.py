@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -73,7 +74,8 @@ class Program:
         """End it and what is below it by force, if it still runs."""
         if self.process.poll() is None:
             for process in self.family():
-                process.kill()
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             self.process.wait()
         self.process.stdin.close()
         self.output.close()
@@ -85,7 +87,15 @@ def ignore_sigint():
 
 
 def are_gone(processes):
-    return not any(process.is_running() for process in processes)
+    """Whether all have ended; not every machine's first process buries the orphans at once."""
+    return not any(is_alive(process) for process in processes)
+
+
+def is_alive(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def reserved_port():

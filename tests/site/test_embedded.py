@@ -11,7 +11,7 @@ from tests.conftest import wait_until
 from workers_app.places import MOST_SOCKET_BYTES, Places
 
 from .conftest import is_server_gone
-from .programs import environment
+from .programs import are_gone, environment
 
 USER = """
 import sys
@@ -61,23 +61,12 @@ def test_server_ends_after_its_last_user_was_killed_and_keeps_its_data(user, var
     assert words(user())[4] == "3"
 
 
-def test_server_stays_for_the_user_that_is_left(user, var):
-    first, second = user(), user()
-    server = words(second)[1]
-    words(first)
-
-    first.signal(signal.SIGKILL)
-    first.wait()
-
-    assert words(user())[1] == server
-
-
 def test_next_user_starts_it_again_after_its_guardian_was_killed(user, var):
     server = psutil.Process(int(words(user())[2]))
 
     server.parent().kill()
 
-    wait_until(lambda: not server.is_running(), "the end of the server")
+    wait_until(lambda: are_gone([server]), "the end of the server")
     assert words(user())[4] == "2"
 
 
@@ -86,7 +75,7 @@ def test_dead_server_is_started_again_for_its_users(user, var):
 
     server.kill()
 
-    wait_until(lambda: not server.is_running(), "the end of the server")
+    wait_until(lambda: are_gone([server]), "the end of the server")
     assert words(user())[4] == "2"
 
 
