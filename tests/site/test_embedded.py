@@ -14,18 +14,24 @@ from .conftest import is_server_gone
 from .programs import are_gone, environment
 
 USER = """
-import sys
+import sys, time
 from django.conf import settings
 from workers_app.places import Places, Path
 places = Places(Path(sys.argv[1]) / "valkey")
 settings.configure(DTPS={"REDIS_URL": places.url, "EMBEDDED_DIR": str(places.directory)})
-from workers_app import embedded
+from workers_app import embedded, guardian
 from tasks_app.broker import broker
 embedded.ensure()
 call = broker().link.call
-number = call("INCR", "number")
-found = dict(line.split(":", 1) for line in call("INFO", "server").decode().split() if ":" in line)
-print("server", found["run_id"], found["process_id"], "number", number, "ready")
+def use():
+    number = call("INCR", "number")
+    info = call("INFO", "server").decode().split()
+    found = dict(line.split(":", 1) for line in info if ":" in line)
+    return f"server {found['run_id']} {found['process_id']} number {number}"
+print(use(), "ready")
+if sys.stdin.readline():
+    time.sleep(2 * guardian.GRACE_SECONDS)
+    print(use(), "later")
 sys.stdin.read()
 """
 
@@ -59,6 +65,18 @@ def test_server_ends_after_its_last_user_was_killed_and_keeps_its_data(user, var
     wait_until(lambda: is_server_gone(var), "the end of the server")
     assert not Places(var / "valkey").socket.exists()
     assert words(user())[4] == "3"
+
+
+def test_server_stays_for_the_user_that_is_left(user):
+    first, second = user(), user()
+    server = words(first)[1]
+    words(second)
+
+    first.signal(signal.SIGKILL)
+    second.process.stdin.write(b"wait longer than the guardian does\n")
+    second.process.stdin.flush()
+
+    assert second.wait_for("later").split()[-5] == server
 
 
 def test_next_user_starts_it_again_after_its_guardian_was_killed(user, var):
