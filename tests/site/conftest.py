@@ -18,9 +18,11 @@ def var():
     """A directory for all that a program writes: short, since a socket lies in it."""
     path = Path(tempfile.mkdtemp(prefix="dtps-var-", dir="/tmp"))
     yield path
-    if (path / "valkey").is_dir():
-        wait_until(lambda: is_server_gone(path), "the end of the embedded server")
-    shutil.rmtree(path)
+    try:
+        if (path / "valkey").is_dir():
+            wait_until(lambda: is_server_gone(path), "the end of the embedded server")
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture
