@@ -8,6 +8,7 @@ stays opaque to it.
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
@@ -97,7 +98,7 @@ class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     def encode(self) -> bytes:
         """The definition. The arguments must be JSON; NaN would silently become null."""
         expires_ms = -(-self.expires_us // 1000)
-        line = f"{FORMAT}|{quote(self.queue, safe='')}|{self.rank}|{expires_ms}\n"
+        line = f"{FORMAT}|{escaped(self.queue)}|{self.rank}|{expires_ms}\n"
         return line.encode() + _encode(self)
 
     @classmethod
@@ -197,6 +198,17 @@ def worker_of(executor: str) -> str:
     return executor.partition(":")[0]
 
 
+@lru_cache(maxsize=1024)
+def escaped(queue: str) -> str:
+    """A queue's name as it stands in keys and definitions: any text is legal to Django."""
+    return quote(queue, safe="")
+
+
+def unescaped(queue: str) -> str:
+    """The name that ``escaped`` was given."""
+    return unquote(queue)
+
+
 def queue_in(definition: bytes) -> str:
     """The queue named in a definition's first line."""
-    return unquote(definition.split(b"|", 2)[1].decode())
+    return unescaped(definition.split(b"|", 2)[1].decode())

@@ -17,7 +17,17 @@ from ..exceptions import (
     UnknownOutcome,
     WrongState,
 )
-from ..message import LEVELS, Attempt, State, StoredTask, TaskMessage, now_us, ranks_of
+from ..message import (
+    LEVELS,
+    Attempt,
+    State,
+    StoredTask,
+    TaskMessage,
+    escaped,
+    now_us,
+    ranks_of,
+    unescaped,
+)
 from ..states import Status
 from . import keys
 from .answers import Changes, Exchange, QueueStats, Settlement, Stats
@@ -113,7 +123,7 @@ class Broker:
         if len(settlements) > MOST_A_CALL:
             raise ValueError(f"At most {MOST_A_CALL} settlements a call.")
         request = request or uuid4().hex
-        names = dict.fromkeys(map(keys.escaped, queues))  # a queue named twice would give twice
+        names = dict.fromkeys(map(escaped, queues))  # a queue named twice would give twice
         arguments: list[Any] = [executor, worker, request, min(limit, MOST_A_CALL), idle_ms]
         arguments += (len(names), *names)
         for s in settlements:
@@ -180,7 +190,7 @@ class Broker:
             some, done = self.run(
                 "reap", shard, worker, executor, conf().max_crashes,
                 int(conf().backoff_seconds * 1000), reason.encode(), MOST_A_CALL,
-                len(queues), *map(keys.escaped, queues), *started,
+                len(queues), *map(escaped, queues), *started,
             )  # fmt: skip
             taken += some
         return taken
@@ -220,15 +230,15 @@ class Broker:
 
     def pause(self, queue: str) -> bool:
         """Give nothing out of a queue any more. Return whether that is news."""
-        return bool(self.run("pause", keys.shard_of(queue), keys.escaped(queue), 1))
+        return bool(self.run("pause", keys.shard_of(queue), escaped(queue), 1))
 
     def resume(self, queue: str) -> bool:
         """Give tasks out of a queue again. Return whether that is news."""
-        return bool(self.run("pause", keys.shard_of(queue), keys.escaped(queue), 0))
+        return bool(self.run("pause", keys.shard_of(queue), escaped(queue), 0))
 
     def purge(self, queue: str) -> int:
         """Put all that waits in a queue aside to be cancelled. Return how many tasks."""
-        return self.run("purge", keys.shard_of(queue), keys.escaped(queue), uuid4().hex)
+        return self.run("purge", keys.shard_of(queue), escaped(queue), uuid4().hex)
 
     def sweep(self, limit: int = MOST_A_CALL, shard: int = 0) -> tuple[int, bool]:
         """Cancel a slice of what was put aside. Return (tasks cancelled, whether more is there)."""
@@ -361,7 +371,7 @@ class Broker:
 
 def _queue_stats(line: list[Any]) -> QueueStats:
     name, is_paused, scheduled, *levels = line
-    return QueueStats(keys.unescaped(name.decode()), bool(is_paused), scheduled, tuple(levels))
+    return QueueStats(unescaped(name.decode()), bool(is_paused), scheduled, tuple(levels))
 
 
 def _texts(answer: Iterable[bytes]) -> list[str]:

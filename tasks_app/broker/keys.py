@@ -1,8 +1,7 @@
 """The names of everything in Redis: built here and in ``lua/parts/keys.lua``, nowhere else."""
 
-from urllib.parse import quote, unquote
-
 from ..conf import conf
+from ..message import escaped
 
 
 def shard_of(queue: str) -> int:
@@ -24,11 +23,6 @@ def key(shard: int, name: str) -> str:
     return f"{anchor(shard)}:{name}"
 
 
-def escaped(queue: str) -> str:
-    """A queue's name as it stands in keys and definitions: any text is legal to Django."""
-    return quote(queue, safe="")
-
-
 def ready(queue: str) -> str:
     return key(shard_of(queue), f"q:{escaped(queue)}:ready")
 
@@ -43,7 +37,3 @@ def held(shard: int, executor: str) -> str:
 
 def wake(shard: int, executor: str) -> str:
     return key(shard, f"wake:{executor}")
-
-
-def unescaped(queue: str) -> str:
-    return unquote(queue)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks_app.broker import keys, scripts
+from tasks_app.message import escaped, unescaped
 
 from .world import CRASH, claim, executor_of, outcome, state, submitted
 
@@ -20,8 +21,8 @@ def test_two_queues_never_share_a_key(a, b):
     names = {f(queue) for queue in (a, b) for f in (keys.ready, keys.scheduled)}
 
     assert len(names) == (2 if a == b else 4)
-    assert keys.unescaped(keys.escaped(a)) == a
-    assert re.fullmatch(r"[\w.~%-]*", keys.escaped(a), re.ASCII)
+    assert unescaped(escaped(a)) == a
+    assert re.fullmatch(r"[\w.~%-]*", escaped(a), re.ASCII)
 
 
 def test_shards_come_from_the_settings(options):

@@ -1,7 +1,7 @@
 """The promoter: what is due becomes pending, what is over ends, what was purged is cancelled."""
 
 from tasks_app.broker import keys
-from tasks_app.message import now_us
+from tasks_app.message import escaped, now_us
 from tasks_app.states import Status
 from workers_app.services.promoter import LONGEST_MS, Promoter, pause_ms
 
@@ -15,7 +15,7 @@ def due(broker, count, **fields):
     shard = keys.shard_of(tasks[0].queue)
     for number, task in enumerate(tasks):  # as if that hour had passed
         broker.link.call("ZADD", keys.scheduled(task.queue), 100 - number, task.id)
-    broker.link.call("ZADD", keys.key(shard, "due"), 1, keys.escaped(task.queue))
+    broker.link.call("ZADD", keys.key(shard, "due"), 1, escaped(task.queue))
     return tasks
 
 
