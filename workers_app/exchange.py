@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from uuid import uuid4
 
@@ -49,23 +50,37 @@ class Exchanger:
         self._is_stopping = is_stopping
         self._rng = Random()  # noqa: S311 (jitter)
         self._is_unsure = False  # whether Redis may hold more for this executor than it knows
+        self._offer = ""  # token under which Redis may hand it a task while it is idle
 
-    def exchange(self, lane: Lane, limit: int, idle_ms: int = 0) -> tuple[Exchange, list[int]]:
+    def exchange(
+        self, lane: Lane, limit: int, idle_ms: int = 0, offer: str = ""
+    ) -> tuple[Exchange, list[int]]:
         """Report what is done in a lane, and claim up to ``limit`` tasks; with their slots."""
         with self.lock:
             batch = _batch(lane)
-            answer = self._until_answered(lane, limit, [s for _, s in batch], idle_ms)
+            settlements = [settlement for _, settlement in batch]
+            self._offer = offer or self._offer
+            answer = self._until_answered(
+                partial(self._exchange, lane, settlements, idle_ms, offer, uuid4().hex), limit
+            )
             self._forget(batch)
-            slots = []
-            if answer.claimed:
-                slots = self.board.put([t.message.id for t in answer.claimed], answer.token)
             if answer.stale:
                 logger.warning("event=stale executor=%s tasks=%s", self.executor, answer.stale)
+            slots = self._put(answer)
             if self._is_unsure:
                 self._give_back_unknown(lane)
             self.calls += 1
-        if answer.unreadable:
-            self._refuse(lane, answer)
+        self._refuse_unreadable(lane, answer)
+        return answer, slots
+
+    def accept(self, lane: Lane, answer: Exchange | None) -> tuple[Exchange, list[int]]:
+        """Take what came with a wake-up; without one, what came meanwhile, and end the offer."""
+        with self.lock:
+            if answer is None:
+                answer = self._until_answered(partial(self._withdraw, lane, self._offer), 0)
+            self._offer = ""
+            slots = self._put(answer)
+        self._refuse_unreadable(lane, answer)
         return answer, slots
 
     def finish(self, lane: Lane) -> None:
@@ -78,16 +93,29 @@ class Exchanger:
         with self.lock:
             self.broker.start(self.executor, ids, lane.shard)
 
-    def _until_answered(
-        self, lane: Lane, limit: int, settlements: list[Settlement], idle_ms: int
-    ) -> Exchange:
-        request, failures = uuid4().hex, 0
+    def _exchange(
+        self, lane: Lane, settlements: list[Settlement], idle_ms: int, offer: str, request: str,
+        limit: int,
+    ) -> Exchange:  # fmt: skip
+        return self.broker.exchange(
+            self.executor, self.worker, lane.queues, limit=limit, settlements=settlements,
+            idle_ms=idle_ms, offer=offer, request=request, shard=lane.shard,
+        )  # fmt: skip
+
+    def _withdraw(self, lane: Lane, offer: str, _: int) -> Exchange:
+        return self.broker.withdraw(self.executor, offer, lane.shard)
+
+    def _put(self, answer: Exchange) -> list[int]:
+        if not answer.claimed:
+            return []
+        return self.board.put([task.message.id for task in answer.claimed], answer.token)
+
+    def _until_answered(self, call: Callable[[int], Exchange], limit: int) -> Exchange:
+        """Make a call for up to ``limit`` tasks, again and again; for none once we must stop."""
+        failures = 0
         while True:
             try:
-                answer = self.broker.exchange(
-                    self.executor, self.worker, lane.queues, limit=limit, settlements=settlements,
-                    idle_ms=idle_ms, request=request, shard=lane.shard,
-                )  # fmt: skip
+                answer = call(limit)
                 break
             except (TaskSystemError, RedisError) as error:
                 failures += 1
@@ -115,6 +143,8 @@ class Exchanger:
         try:
             held = self.broker.held_ids(self.executor, lane.shard)
             known = self.board.held()
+            # What was handed over under the offer is on its way.
+            known |= {i: token for i, token in held.items() if token == self._offer}
             unknown = {i: token for i, token in held.items() if known.get(i) != token}
             if unknown:
                 self.broker.release(self.executor, unknown, lane.shard)
@@ -125,8 +155,10 @@ class Exchanger:
         except (TaskSystemError, RedisError) as error:
             logger.warning("event=redis_away executor=%s error=%s", self.executor, error)
 
-    def _refuse(self, lane: Lane, answer: Exchange) -> None:
+    def _refuse_unreadable(self, lane: Lane, answer: Exchange) -> None:
         """Give back what only a newer version can read; after a while, so that it may find one."""
+        if not answer.unreadable:
+            return
         logger.error("event=unreadable executor=%s tasks=%s", self.executor, answer.unreadable)
         slots = self.board.put(answer.unreadable, answer.token)
         for slot, task_id in zip(slots, answer.unreadable, strict=True):

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import cycle
+from typing import Any
+from uuid import uuid4
 
 from redis.exceptions import RedisError
 
@@ -105,9 +107,11 @@ class Executor:
         self.crew.low = max(self.crew.threads - 1, goal // 2)
         return goal - load if load <= self.crew.low else 0
 
-    def _work(self, lane: Lane, room: int, idle_ms: int = 0) -> bool:
+    def _work(self, lane: Lane, room: int) -> bool:
         """Report, claim and run. Return whether there was anything to run."""
-        answer, slots = self.exchanger.exchange(lane, room, idle_ms)
+        return self._run_answer(lane, *self.exchanger.exchange(lane, room))
+
+    def _run_answer(self, lane: Lane, answer: Exchange, slots: list[int]) -> bool:
         if not answer.has_lease:
             self._wait(lambda: time.sleep(NO_LEASE_SECONDS))
             return True
@@ -117,29 +121,45 @@ class Executor:
         return True
 
     def _idle(self, lane: Lane) -> None:
-        """Say that a slot is free, look once more, and wait to be woken."""
+        """Say that a slot is free, look once more, and wait to be woken; perhaps with a task."""
+        offer = self._offer()
         for each in self.lanes:
-            if self._work(each, 1, IDLE_MS):  # one: who gets what it asks for is not idle
+            # For one task: who gets what it asks for is not idle.
+            if self._run_answer(each, *self.exchanger.exchange(each, 1, IDLE_MS, offer)):
                 return
         tidy()
         if not self._has_work() and not any(each.done for each in self.lanes):
             self.courier.awake.clear()
+        woken = self._until_woken(lane)
+        self.courier.awake.set()
+        if offer:
+            self._run_answer(lane, *self.exchanger.accept(lane, woken))
+
+    def _offer(self) -> str:
+        """A token under which we may be handed a task; a more urgent one might wait elsewhere."""
+        queues = [queue for lane in self.lanes for queue in lane.queues]
+        return uuid4().hex if len(queues) == 1 else ""
+
+    def _until_woken(self, lane: Lane) -> Exchange | None:
         seconds = IDLE_SECONDS / len(self.lanes)
         self._is_idle = True
-        with suppress(TaskSystemError, RedisError):  # the next exchange meets the same, and repeats
-            self._wait(lambda: self.broker.wait(self.name, seconds, lane.shard))
-        self._is_idle = False
-        self.courier.awake.set()
+        try:
+            return self._wait(lambda: self.broker.wait(self.name, seconds, lane.shard))
+        except (TaskSystemError, RedisError):
+            return None  # the next call meets the same, and repeats
+        finally:
+            self._is_idle = False
 
-    def _wait(self, wait: Callable[[], object]) -> None:
-        """Wait in a way that ``stop`` can end at any moment."""
+    def _wait(self, wait: Callable[[], Any]) -> Any:
+        """Wait in a way that ``stop`` can end at any moment; the answer is None then."""
         with suppress(Interrupted):
             try:
                 self._is_waiting = True
                 if not self.stopping:
-                    wait()
+                    return wait()
             finally:
                 self._is_waiting = False
+        return None
 
     def _jobs(self, lane: Lane, answer: Exchange, slots: list[int]) -> list[Job]:
         claimed, token, types = answer.claimed, answer.token, self.runner.types

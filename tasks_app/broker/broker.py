@@ -112,29 +112,26 @@ class Broker:
         limit: int,
         settlements: Sequence[Settlement] = (),
         idle_ms: int = IDLE_MS,
+        offer: str = "",
         request: str | None = None,
         shard: int = 0,
     ) -> Exchange:
         """Finish what is done and claim up to ``limit`` tasks, in one round trip.
 
         ``request`` is the token of what is claimed; an executor's last call that is repeated with
-        the same one and the same settlements changes nothing and answers the same.
+        the same one and the same settlements changes nothing and answers the same. An executor of
+        one queue that goes idle may ``offer`` a token: see ``wait``.
         """
         if len(settlements) > MOST_A_CALL:
             raise ValueError(f"At most {MOST_A_CALL} settlements a call.")
         request = request or uuid4().hex
         names = dict.fromkeys(map(escaped, queues))  # a queue named twice would give twice
         arguments: list[Any] = [executor, worker, request, min(limit, MOST_A_CALL), idle_ms]
-        arguments += (len(names), *names)
+        arguments += (offer, len(names), *names)
         for s in settlements:
             arguments += (s.id, s.token, s.outcome, s.pause_ms, s.line)
         stale, claimed = self.run("exchange", shard, *arguments)
-        tasks, unreadable = [], []
-        for task_id, definition, state in _threes(claimed or []):
-            try:
-                tasks.append(StoredTask(TaskMessage.decode(definition), State.decode(state)))
-            except ValueError:  # of a newer version; the others are not to suffer for it
-                unreadable.append(task_id.decode())
+        tasks, unreadable = _claimed(claimed or [])
         return Exchange(request, tasks, _texts(stale), claimed is not None, unreadable)
 
     def finish(self, executor: str, settlements: Sequence[Settlement], shard: int = 0) -> list[str]:
@@ -148,10 +145,20 @@ class Broker:
         """Claim only, on the default shard."""
         return self.exchange(executor, worker, queues, limit=limit)
 
-    def wait(self, executor: str, seconds: float, shard: int = 0) -> bool:
-        """Block until this idle executor is woken. Return False after ``seconds`` without."""
+    def wait(self, executor: str, seconds: float, shard: int = 0) -> Exchange | None:
+        """Block until this idle executor is woken. Return None after ``seconds`` without.
+
+        If it made an offer, it may be handed a task with that, which saves it the claim. If it
+        made one and gets None or an error instead of an answer, it must ``withdraw`` it.
+        """
         command = ("BLPOP", keys.wake(shard, executor), seconds)
-        return self.link.call(*command, answer_within=seconds + self.link.timeout) is not None
+        woken = self.link.call(*command, answer_within=seconds + self.link.timeout)
+        return woken and _handed(woken[1])
+
+    def withdraw(self, executor: str, offer: str, shard: int = 0) -> Exchange:
+        """End an offer. Return what was handed over meanwhile; the same if called again."""
+        tasks, unreadable = _claimed(self.run("withdraw", shard, executor, offer))
+        return Exchange(offer, tasks, [], unreadable=unreadable)
 
     def start(self, executor: str, ids: Sequence[str], shard: int = 0) -> int:
         """Publish held tasks as processing. Return how many were news."""
@@ -367,6 +374,28 @@ class Broker:
                 counters[name.decode()] = counters.get(name.decode(), 0) + int(value)
             queues += [_queue_stats(line) for line in lines]
         return Stats(at_ms, sorted(queues, key=lambda queue: queue.name), unrecorded, counters)
+
+
+def _claimed(flat: Sequence[Any]) -> tuple[list[StoredTask], list[str]]:
+    """The claimed tasks, and the ids of those that cannot be read."""
+    tasks, unreadable = [], []
+    for task_id, definition, state in _threes(flat):
+        try:
+            tasks.append(StoredTask(TaskMessage.decode(definition), State.decode(state)))
+        except ValueError:  # of a newer version; the others are not to suffer for it
+            unreadable.append(task_id.decode())
+    return tasks, unreadable
+
+
+def _handed(item: bytes) -> Exchange:
+    """Read what lay on a wake list: a task as ``writes.lua`` hands it over, or a mere wake-up."""
+    head, _, body = item.partition(b"\n")
+    if not body:
+        return Exchange("", [], [])
+    token, task_id, length = head.split(b" ")
+    state, definition = body[: int(length)], body[int(length) :]
+    tasks, unreadable = _claimed([task_id, definition, state])
+    return Exchange(token.decode(), tasks, [], unreadable=unreadable)
 
 
 def _queue_stats(line: list[Any]) -> QueueStats:

@@ -44,6 +44,7 @@ def work(broker):
     broker.fleet.keep_sample({})
     broker.reset_counters()
     claim(broker, idle, queues=["a b", "other"], idle_ms=60_000)
+    claim(broker, executor_of(broker, number=2), queues=["quiet"], idle_ms=60_000, offer="x")
     one, two = submitted(broker, 2, queue="a b", expires_us=10**16)
     token = claim(broker, executor, queues=["a b"], limit=1).token
     broker.finish(executor, [outcome(one.id, token), outcome(two.id, "old")])

@@ -9,9 +9,11 @@
 -- ARGV[3] request id, the token of all that is claimed here; a repeated call changes nothing
 -- ARGV[4] most tasks to claim; 0 only finishes
 -- ARGV[5] for how long the executor counts as idle if it gets less than that, ms; 0: not at all
--- ARGV[6] how many queues follow, N
--- ARGV[7...6+N] the queues to claim from
--- ARGV[7+N...] five for each task to finish: id, token, outcome ("completed", "failed", "retry",
+-- ARGV[6] token, one word, under which it may then be handed one task by whoever wakes it; "" for none. Only an
+--   executor of one queue may offer that, since a more urgent task may wait in another one
+-- ARGV[7] how many queues follow, N
+-- ARGV[8...7+N] the queues to claim from
+-- ARGV[8+N...] five for each task to finish: id, token, outcome ("completed", "failed", "retry",
 --   "released"), pause before the retry or the release takes effect (ms), line for its attempts
 --
 -- Returns {stale, claimed}: the ids whose finish was dropped, since this executor does not hold them
@@ -19,9 +21,9 @@
 -- The latter is false when the worker has not announced the executor, or has lost its lease since.
 
 local executor, worker, request = ARGV[1], ARGV[2], ARGV[3]
-local limit, idle_ms, queue_count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local limit, idle_ms, queue_count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
 local queues = {}
-for i = 7, 6 + queue_count do
+for i = 8, 7 + queue_count do
   queues[#queues + 1] = ARGV[i]
 end
 
@@ -32,7 +34,7 @@ if last_request == request then
   return { split(last_stale), held_under(executor, request) }
 end
 
-local stale = finish_all(executor, 7 + queue_count)
+local stale = finish_all(executor, 8 + queue_count)
 write_all()
 
 local claimed = {}
@@ -40,7 +42,7 @@ if limit > 0 then
   if redis.call("SISMEMBER", executors_of(worker), executor) == 1 then
     claimed = claim(executor, request, queues, limit)
     write_all()
-    idle = register(executor, queues, #claimed / 3 < limit and idle_ms or 0, idle)
+    idle = register(executor, queues, #claimed / 3 < limit and idle_ms or 0, idle, ARGV[6])
   else
     claimed = false
   end

@@ -1,6 +1,6 @@
 -- pause: let a queue give nothing out, or let it give again.
 --
--- include: keys clock writes
+-- include: keys clock tasks writes
 --
 -- KEYS[1] the shard's anchor
 --

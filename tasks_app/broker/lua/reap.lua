@@ -81,6 +81,7 @@ for _, executor in ipairs(emptied) do
     redis.call("ZREM", idle_of(ARGV[i]), executor)
   end
   redis.call("SREM", executors_of(worker), executor)
+  redis.call("HDEL", OFFERS, executor)
   redis.call("DEL", wake_of(executor))
 end
 write_all()

@@ -13,6 +13,7 @@ local kind, id = ARGV[1], ARGV[2]
 if kind == "workers" then
   for _, executor in ipairs(redis.call("SMEMBERS", executors_of(id))) do
     if redis.call("EXISTS", held_by(executor)) == 1 then return 0 end
+    redis.call("HDEL", OFFERS, executor)
   end
   redis.call("DEL", executors_of(id))
 end

@@ -126,8 +126,13 @@ end
 
 -- Put the executor among the idle for so long; or take it off, so that no wake-up is wasted on it.
 -- Returns "1" if it is among them now.
-local function register(executor, queues, idle_ms, was_idle)
+local function register(executor, queues, idle_ms, was_idle, offer)
   if idle_ms == 0 and was_idle == "0" then return "0" end
+  if idle_ms > 0 and offer ~= "" then
+    redis.call("HSET", OFFERS, executor, offer)
+  else
+    redis.call("HDEL", OFFERS, executor)
+  end
   for _, queue in ipairs(queues) do
     if idle_ms > 0 then
       redis.call("ZADD", idle_of(queue), now + idle_ms, executor)

@@ -8,6 +8,7 @@ local COUNTERS = base .. "counters" -- hash  name -> how often since the last re
 local QUEUES = base .. "queues" -- set  every queue that ever held a task
 local PAUSED = base .. "paused" -- set  the queues that give nothing out
 local DUE = base .. "due" -- zset  queue -> when the promoter has to look at it next, ms
+local OFFERS = base .. "offers" -- hash  idle executor -> token of the task that it may be handed
 local ASIDE = base .. "aside" -- list  sorted sets that a purge has put aside
 
 local function ready_of(queue) return base .. "q:" .. queue .. ":ready" end -- zset  task id -> rank

@@ -38,6 +38,28 @@ local function place(id, definition, at)
   end
 end
 
+-- The most urgent task of a queue, held for an idle executor under the token that it offered, as text:
+-- token, id, length of the state, newline, state, definition. So it need not ask. Nothing if it offered
+-- none, or if the task is one that a claim would not simply give.
+local function handed_over(queue, executor)
+  local token = redis.call("HGET", OFFERS, executor)
+  if not token then return end
+  redis.call("HDEL", OFFERS, executor)
+  if redis.call("SISMEMBER", PAUSED, queue) == 1 then return end
+  local id = redis.call("ZRANGE", ready_of(queue), 0, 0)[1]
+  local definition = id and redis.call("HGET", PAYLOADS, id)
+  if not definition then return end
+  local _, _, expires = waits(definition)
+  if expires ~= "0" and tonumber(expires) <= now then return end
+  local state = read_state(redis.call("HGET", STATES, id))
+  if not move(state, "assigned", executor) then return end
+  local written = write_state(state)
+  redis.call("ZREM", ready_of(queue), id)
+  redis.call("HSET", STATES, id, written)
+  redis.call("HSET", held_by(executor), id, token)
+  return token .. " " .. id .. " " .. #written .. "\n" .. written .. definition
+end
+
 -- Every move into ready ends here: up to ten executors with a free slot hear of it.
 local MOST_WOKEN = 10
 local TOKEN_MS = 5000
@@ -52,7 +74,7 @@ local function wake(queue, tasks)
       return
     end
     local list = wake_of(last[1])
-    redis.call("RPUSH", list, "1")
+    redis.call("RPUSH", list, handed_over(queue, last[1]) or "1")
     redis.call("PEXPIRE", list, TOKEN_MS)
   end
 end

@@ -1,0 +1,15 @@
+-- withdraw: an idle executor was not woken in time, or does not know; its offer ends.
+--
+-- include: keys tasks claim
+--
+-- KEYS[1] the shard's anchor
+--
+-- ARGV[1] executor
+-- ARGV[2] the token that it offered
+--
+-- Returns what it was handed under that token after all, three for each task: id, definition, state. A
+-- repeated call answers the same.
+
+redis.call("HDEL", OFFERS, ARGV[1])
+redis.call("DEL", wake_of(ARGV[1])) -- the same task, on its way
+return held_under(ARGV[1], ARGV[2])
