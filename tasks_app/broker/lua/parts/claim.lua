@@ -69,30 +69,39 @@ local function take(queues, limit)
   return ids, ranks, homes
 end
 
+-- The text of a state that is held by the executor now; nothing if the table of moves does not allow it.
+local function assigned(raw, executor)
+  local state = read_state(raw)
+  return move(state, "assigned", executor) and write_state(state)
+end
+
 -- Choose the tasks to hold, and end those that have expired (write_all() stores that). Adds to what is
 -- held (id, token, ...), to its states (id, state, ...) and to the answer; returns its definitions' bytes.
 local function choose(executor, token, ids, held, states, answer)
   local bytes = 0
+  local first = assigned(false, executor) -- of all that are claimed for the first time
   local definitions, before = ask(PAYLOADS, ids), ask(STATES, ids)
   for n, id in ipairs(ids) do
     local definition = definitions[n]
     if definition then -- else it was forgotten, which only a final task is
       local _, _, expires = waits(definition)
-      local state = read_state(before[n])
+      local written = first
+      if before[n] then written = assigned(before[n], executor) end
       if expires ~= "0" and tonumber(expires) <= now then
+        local state = read_state(before[n])
         if move(state, "expired") then
           keep(id, state)
           count("expired")
         end
-      elseif move(state, "assigned", executor) then
+      elseif written then
         states[#states + 1] = id
-        states[#states + 1] = write_state(state)
+        states[#states + 1] = written
         held[#held + 1] = id
         held[#held + 1] = token
         bytes = bytes + #definition
         answer[#answer + 1] = id
         answer[#answer + 1] = definition
-        answer[#answer + 1] = states[#states]
+        answer[#answer + 1] = written
       end
     end
   end

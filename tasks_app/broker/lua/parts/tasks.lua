@@ -55,7 +55,11 @@ local function append_to_run(state, line, number)
   append(state, '{"run":' .. state.run .. ',"number":' .. number .. "," .. string.sub(line, 2))
 end
 
-local function write_state(s)
+local function header_of(s)
   return s.status .. "|" .. s.epoch .. "|" .. s.run .. "|" .. s.version .. "|" .. s.starts .. "|"
-    .. s.failures .. "|" .. s.crashes .. "|" .. s.owner .. "|" .. s.changed .. "\n" .. s.attempts
+    .. s.failures .. "|" .. s.crashes .. "|" .. s.owner .. "|" .. s.changed .. "\n"
+end
+
+local function write_state(state)
+  return header_of(state) .. state.attempts
 end

@@ -19,10 +19,14 @@ local function count(name, by)
   counts[name] = (counts[name] or 0) + (by or 1)
 end
 
-local function keep(id, state)
+local function keep_text(id, text)
   new_states[#new_states + 1] = id
-  new_states[#new_states + 1] = write_state(state)
+  new_states[#new_states + 1] = text
   changed_ids[#changed_ids + 1] = id
+end
+
+local function keep(id, state)
+  keep_text(id, write_state(state))
 end
 
 -- Put a task where it waits: in ready, or in scheduled until `at` (ms).
