@@ -74,9 +74,13 @@ class Exchanger:
         return answer, slots
 
     def accept(self, lane: Lane, answer: Exchange | None) -> tuple[Exchange, list[int]]:
-        """Take what came with a wake-up; without one, what came meanwhile, and end the offer."""
+        """Take what came with a wake-up, and see to it that the offer has ended.
+
+        A wake-up without the offered task may be an old one: the offer still stands then, and a
+        task that is handed over later would find nobody waiting for it.
+        """
         with self.lock:
-            if answer is None:
+            if answer is None or answer.token != self._offer:
                 answer = self._until_answered(partial(self._withdraw, lane, self._offer), 0)
             self._offer = ""
             slots = self._put(answer)

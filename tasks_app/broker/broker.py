@@ -149,7 +149,7 @@ class Broker:
         """Block until this idle executor is woken. Return None after ``seconds`` without.
 
         If it made an offer, it may be handed a task with that, which saves it the claim. If it
-        made one and gets None or an error instead of an answer, it must ``withdraw`` it.
+        made one and gets anything but a task under its token, it must ``withdraw`` it.
         """
         command = ("BLPOP", keys.wake(shard, executor), seconds)
         woken = self.link.call(*command, answer_within=seconds + self.link.timeout)
