@@ -182,6 +182,7 @@ DTPS = {
     "REDIS_URL": REDIS_URL or EMBEDDED.url,
     "EMBEDDED_DIR": "" if REDIS_URL else str(EMBEDDED.directory),
     "FILES_ROOT": os.environ.get("DTPS_FILES_ROOT", str(BASE_DIR / "docs")),
+    "SPOOL_DIR": str(VAR_DIR / "spool"),
 }
 
 TASKS = {"default": {"BACKEND": "tasks_app.backends.RedisBackend", "QUEUES": []}}

@@ -22,6 +22,8 @@ NEVER_ZERO = frozenset(
         "max_attempts",
         "recorder_batch",
         "socket_timeout_seconds",
+        "scale_target_seconds",
+        "spool_max_bytes",
     }
 )
 
@@ -52,6 +54,19 @@ class Conf:
     backoff_seconds: float = 1.0  # first pause before a retry, doubled each time
     backoff_max_seconds: float = 600.0  # longest pause before a retry
 
+    timeout_grace_seconds: float = 5.0  # after a timeout or a cancel, until the attempt is ended
+    on_lease_lost: str = "stop"  # what runs when a lease is about to end: "stop" or "continue"
+    recycle_tasks: int = 0  # tasks after which an executor is replaced; 0: no bound
+    recycle_memory_mb: int = 0  # resident memory above which an executor is replaced; 0: no bound
+    spool_dir: str = ""  # where results wait while Redis is away; "": below the temporary directory
+    spool_max_bytes: int = 64 * 1024 * 1024  # of one executor
+
+    steal_protects: bool = True  # a worker with stealing off is not stolen from either
+    scale_target_seconds: float = 5.0  # in which the autoscaler wants a backlog to be drained
+    scale_down_seconds: float = 30.0  # of too many slots, before the autoscaler gives some up
+    scale_memory_percent: float = 90.0  # of the host's memory in use, above which no slot is added
+    scale_cpu_percent: float = 95.0  # of the host's processors in use, above which no slot is added
+
     slice_seconds: float = 0.05  # work that an executor claims at once
     recorder_batch: int = 1000  # most tasks written to the database in one transaction
     max_recorder_lag: int = 1_000_000  # unrecorded changes at which submits are refused
@@ -68,6 +83,10 @@ class Conf:
                 raise ImproperlyConfigured(
                     f"DTPS[{field.name.upper()!r}] must be {wanted}, not {value!r}."
                 )
+        if self.on_lease_lost not in ("stop", "continue"):
+            raise ImproperlyConfigured(
+                f"DTPS['ON_LEASE_LOST'] must be 'stop' or 'continue', not {self.on_lease_lost!r}."
+            )
         if self.renew_seconds * 3 > self.lease_seconds:
             raise ImproperlyConfigured(
                 "DTPS['RENEW_SECONDS'] must be at most a third of LEASE_SECONDS."
@@ -99,6 +118,8 @@ def _wanted(name: str, kind: type, value: Any) -> str:
         return "a text"
     if name == "namespace" and not re.fullmatch(r"[\w.:-]+", value):
         return "a word"  # braces would tear a shard's keys apart
+    if kind is bool and not isinstance(value, bool):
+        return "True or False"
     if kind is int and type(value) is not int:
         return "a whole number"
     if kind is float and (type(value) not in (int, float) or not isfinite(value)):

@@ -30,7 +30,10 @@ MOVES: dict[Status | None, frozenset[Status]] = {
     _S.PENDING: frozenset({_S.ASSIGNED, _S.CANCELLED, _S.EXPIRED}),
     _S.SCHEDULED: frozenset({_S.PENDING, _S.CANCELLED, _S.EXPIRED}),
     _S.WAITING: frozenset({_S.PENDING, _S.CANCELLED, _S.EXPIRED}),
-    _S.ASSIGNED: frozenset({_S.PROCESSING, _S.PENDING, _S.SCHEDULED, _S.RETRYING, *FINAL}),
+    # From one executor's hands to another one's: stolen.
+    _S.ASSIGNED: frozenset(
+        {_S.ASSIGNED, _S.PROCESSING, _S.PENDING, _S.SCHEDULED, _S.RETRYING, *FINAL}
+    ),
     _S.PROCESSING: frozenset({_S.PENDING, _S.SCHEDULED, _S.RETRYING, *FINAL}),
     _S.RETRYING: frozenset({_S.PENDING, _S.CANCELLED, _S.EXPIRED}),
     # The retry of a finished task by an operator opens the next run.
