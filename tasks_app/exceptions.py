@@ -26,7 +26,7 @@ class TaskNotFound(TaskSystemError):
 
 
 class WrongState(TaskSystemError):
-    """The task's state does not allow this."""
+    """The state of the task, or of the worker, does not allow this."""
 
 
 class TooLate(TaskSystemError):
@@ -68,8 +68,16 @@ class TaskExpired(TaskSystemError):
     """The task's `expires` passed before an attempt began."""
 
 
+class LostLead(TaskSystemError):
+    """Somebody else leads by now: a write of the leader before was refused, nothing was changed."""
+
+
 class NoAgent(TaskSystemError):
     """No host agent is alive to start a worker."""
+
+
+class NoAnswer(TaskSystemError):
+    """A worker did not answer a question in time."""
 
 
 class WorkerNotFound(TaskSystemError):

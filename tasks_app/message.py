@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from .conf import conf
+from .exceptions import WorkerLost
 from .states import FINAL, Status
 
 FORMAT = 1  # of a definition; a reader that knows another one refuses
@@ -24,6 +25,7 @@ STEP_MS = 250 * YEAR_MS  # between neighbouring priorities; exact in a double up
 MOST_DUE_MS = 100 * YEAR_MS  # a due time further from the submit than this is moved to it
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100  # Django's, and the only ones stored
+UNREADABLE = "unreadable"  # stands for the type of a task whose definition cannot be read
 LEVELS = range(1, 11)  # the view on them: REST, pages and metrics
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,9 +64,21 @@ def rank_of(priority: int, due_ms: int, submitted_ms: int) -> int:
 
 def ranks_of(level: int, at_ms: int) -> tuple[int, int]:
     """The lowest and the highest rank that a task of a level can have, seen at ``at_ms``."""
-    priorities = [p for p in range(LOWEST_PRIORITY, HIGHEST_PRIORITY + 1) if level_of(p) == level]
+    lowest, highest = _PRIORITIES[level]
     half = STEP_MS // 2
-    return at_ms - priorities[-1] * STEP_MS - half, at_ms - priorities[0] * STEP_MS + half - 1
+    return at_ms - highest * STEP_MS - half, at_ms - lowest * STEP_MS + half - 1
+
+
+def _priorities() -> dict[int, tuple[int, int]]:
+    """The lowest and the highest priority of each level."""
+    found: dict[int, tuple[int, int]] = {}
+    for priority in range(LOWEST_PRIORITY, HIGHEST_PRIORITY + 1):
+        lowest, _ = found.get(level_of(priority), (priority, priority))
+        found[level_of(priority)] = lowest, priority
+    return found
+
+
+_PRIORITIES = _priorities()
 
 
 class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -142,6 +156,29 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _decode_attempts = msgspec.json.Decoder(Attempt).decode_lines
 
+WORKER_LOST = f"{WorkerLost.__module__}.{WorkerLost.__qualname__}"
+_LOST = WORKER_LOST.encode()
+
+
+def in_doubt(reason: Attempt) -> Attempt:
+    """What is said of a task of a lost worker, which may have begun: nothing is charged."""
+    return Attempt(
+        worker=reason.worker,
+        ended_us=reason.ended_us,
+        outcome=Status.PENDING,
+        error_type=WORKER_LOST,
+        error="The worker was lost while it held this task, which may have begun.",
+    )
+
+
+def _ends_in_doubt(lines: bytes) -> bool:
+    """Whether the last of some attempts is one that ``in_doubt`` made."""
+    last = lines[lines.rfind(b"\n", 0, len(lines) - 1) + 1 :]
+    if _LOST not in last:
+        return False
+    (attempt,) = _decode_attempts(last)
+    return attempt.outcome == Status.PENDING and attempt.error_type == WORKER_LOST
+
 
 class State(msgspec.Struct, frozen=True):
     """What became of a task so far: the header's fields, and the attempts."""
@@ -173,6 +210,11 @@ class State(msgspec.Struct, frozen=True):
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it was, or may have been, running when a process died; so it may be the cause."""
+        return self.crashes > 0 or (self.lines != b"" and _ends_in_doubt(self.lines))
 
     @property
     def worker(self) -> str:

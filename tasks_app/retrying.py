@@ -8,12 +8,16 @@ from .message import TaskMessage
 MOST_DOUBLINGS = 60  # 2 to this power of any pause is beyond every bound
 
 
+def longest_pause_ms(message: TaskMessage, failures: int) -> int:
+    """Milliseconds that the next attempt may have to wait at most."""
+    doublings = max(0, min(failures - 1, MOST_DOUBLINGS))
+    return int(min(message.backoff * 2**doublings, conf().backoff_max_seconds) * 1000)
+
+
 def next_pause_ms(message: TaskMessage, failures: int, rng: Random) -> int:
     """Milliseconds until the next attempt, after ``failures`` failures (at least one).
 
     Exponential with full jitter: anything from nothing to the doubled pause, so that tasks which
     failed together do not come back together.
     """
-    doublings = max(0, min(failures - 1, MOST_DOUBLINGS))
-    longest = min(message.backoff * 2**doublings, conf().backoff_max_seconds)
-    return int(rng.uniform(0, longest) * 1000)
+    return int(rng.uniform(0, longest_pause_ms(message, failures)))

@@ -52,7 +52,10 @@ class Stats:
     counters: dict[str, int] = field(default_factory=dict)
 
     def count(self, name: str) -> int:
-        """``submitted completed failed cancelled expired retried crashed stale late``; or 0."""
+        """How often, or 0.
+
+        ``submitted completed failed cancelled expired retried crashed stolen stale late``.
+        """
         return self.counters.get(name, 0)
 
     @property
@@ -70,6 +73,26 @@ class Changes:
 
     last: str  # stream id to acknowledge; "" if nothing changed
     ids: list[str]  # each once, in order of first change
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a worker learns when it renews its lease."""
+
+    orders: list[dict]  # that were left for it, oldest first; handed out once
+    backlog: dict[str, int]  # tasks of each queue that it asked for that could be claimed now
+    demand: dict[str, dict]  # what the leader tells of these queues; few seconds old, or nothing
+    renewed_ms: int  # the server's clock at that moment
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A task as the database has it."""
+
+    id: str
+    definition: bytes
+    state: bytes
+    is_final: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,18 @@
 """Every move of a task in Redis: one method per Lua operation, and nothing else moves one."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
+
+from redis.exceptions import ResponseError
 
 from ..conf import conf
 from ..exceptions import (
     DuplicateTask,
     InvalidCall,
+    LostLead,
     QueueFull,
     QueueUnavailable,
     TaskNotFound,
@@ -24,32 +27,51 @@ from ..message import (
     StoredTask,
     TaskMessage,
     escaped,
+    in_doubt,
     now_us,
     ranks_of,
-    unescaped,
 )
 from ..states import Status
-from . import keys
-from .answers import Changes, Exchange, QueueStats, Settlement, Stats
-from .connection import Link, link
+from . import keys, wire
+from .answers import Changes, Exchange, Recorded, Settlement, Stats
+from .connection import Link, link, run_id_in
 from .fleet import Fleet
 from .glance import Glance
 from .scripts import script
+from .wire import MOST_A_CALL
 
-MOST_A_CALL = 1000  # items: longer scripts would make everybody else wait
+LOOK_SECONDS = 0.3  # for a look whether a submit took effect: its caller has waited for long
 IDLE_MS = 2500  # an executor blocks for at most 2 s, then claims anyway
 
 
 class Broker:
-    """Moves tasks between states, atomically. Every method may raise QueueUnavailable."""
+    """Moves tasks between states, atomically. Every method may raise QueueUnavailable.
 
-    def __init__(self, link: Link):
+    With a ``term``, what only a leader does raises LostLead, and changes nothing, as soon as a
+    later leader was seen. 0 is nobody's term and always goes through.
+    """
+
+    def __init__(self, link: Link, term: int = 0):
         self.link = link
+        self.term = term
         self.fleet = Fleet(self)
+
+    def under(self, term: int) -> Self:
+        """The same broker, for the leader of a term."""
+        return type(self)(self.link, term)
 
     def run(self, name: str, shard: int, *arguments: Any) -> Any:
         """Run the operation ``name`` on one shard."""
         return self.link.run(script(name), keys.anchor(shard), *arguments)
+
+    def run_as_leader(self, name: str, shard: int, *arguments: Any) -> Any:
+        """The same for one that a leader alone may do. Raise LostLead."""
+        return self.run(name, shard, self.term, *arguments)
+
+    def must_lead(self) -> None:
+        """For what a leader does elsewhere than in Redis. Raise LostLead."""
+        if self.term and int(self.link.call("GET", keys.key(0, "term")) or 0) > self.term:
+            raise LostLead("Somebody else leads by now.")
 
     # --- in ---
 
@@ -97,7 +119,7 @@ class Broker:
 
     def _took_effect(self, task_id: str) -> bool:
         try:
-            return self.get(task_id) is not None
+            return Broker(link(self.link.url, timeout=LOOK_SECONDS)).get(task_id) is not None
         except QueueUnavailable:
             return False
 
@@ -113,31 +135,33 @@ class Broker:
         settlements: Sequence[Settlement] = (),
         idle_ms: int = IDLE_MS,
         offer: str = "",
+        steals: bool = False,
         request: str | None = None,
         shard: int = 0,
     ) -> Exchange:
         """Finish what is done and claim up to ``limit`` tasks, in one round trip.
 
         ``request`` is the token of what is claimed; an executor's last call that is repeated with
-        the same one and the same settlements changes nothing and answers the same. An executor of
-        one queue that goes idle may ``offer`` a token: see ``wait``.
+        the same one and the same settlements changes nothing and answers the same. An executor
+        that goes idle may ``offer`` a token: see ``wait``. If it ``steals``, it may also be handed
+        what others have not started: see ``steal``.
         """
         if len(settlements) > MOST_A_CALL:
             raise ValueError(f"At most {MOST_A_CALL} settlements a call.")
         request = request or uuid4().hex
         names = dict.fromkeys(map(escaped, queues))  # a queue named twice would give twice
         arguments: list[Any] = [executor, worker, request, min(limit, MOST_A_CALL), idle_ms]
-        arguments += (offer, len(names), *names)
+        arguments += (offer, int(steals), len(names), *names)
         for s in settlements:
             arguments += (s.id, s.token, s.outcome, s.pause_ms, s.line)
         stale, claimed = self.run("exchange", shard, *arguments)
-        tasks, unreadable = _claimed(claimed or [])
-        return Exchange(request, tasks, _texts(stale), claimed is not None, unreadable)
+        tasks, unreadable = wire.claimed(claimed or [])
+        return Exchange(request, tasks, wire.texts(stale), claimed is not None, unreadable)
 
     def finish(self, executor: str, settlements: Sequence[Settlement], shard: int = 0) -> list[str]:
         """Finish only. Return the ids whose settlement was stale."""
         stale = []
-        for some in _slices(settlements):
+        for some in wire.slices(settlements):
             stale += self.exchange(executor, "", [], limit=0, settlements=some, shard=shard).stale
         return stale
 
@@ -148,21 +172,45 @@ class Broker:
     def wait(self, executor: str, seconds: float, shard: int = 0) -> Exchange | None:
         """Block until this idle executor is woken. Return None after ``seconds`` without.
 
-        If it made an offer, it may be handed a task with that, which saves it the claim. If it
-        made one and gets anything but a task under its token, it must ``withdraw`` it.
+        If it made an offer, and serves one queue, it may be handed a task with that, which saves it
+        the claim. If it made one and gets anything but a task under its token, or does not wait
+        after all, it must ``withdraw`` it: stolen tasks come by a mere wake-up.
         """
         command = ("BLPOP", keys.wake(shard, executor), seconds)
         woken = self.link.call(*command, answer_within=seconds + self.link.timeout)
-        return woken and _handed(woken[1])
+        return woken and wire.handed(woken[1])
 
     def withdraw(self, executor: str, offer: str, shard: int = 0) -> Exchange:
-        """End an offer. Return what was handed over meanwhile; the same if called again."""
-        tasks, unreadable = _claimed(self.run("withdraw", shard, executor, offer))
+        """End an offer. Return what was handed over or stolen for it; the same if called again."""
+        tasks, unreadable = wire.claimed(self.run("withdraw", shard, executor, offer))
         return Exchange(offer, tasks, [], unreadable=unreadable)
 
     def start(self, executor: str, ids: Sequence[str], shard: int = 0) -> int:
         """Publish held tasks as processing. Return how many were news."""
-        return sum(self.run("start", shard, executor, *some) for some in _slices(ids))
+        return sum(self.run("start", shard, executor, *some) for some in wire.slices(ids))
+
+    # --- from hand to hand ---
+
+    def taker(self, worker: str, executor: str, queues: Sequence[str]) -> str:
+        """An idle executor that takes stolen tasks of all these queues; "" if none is at hand.
+
+        Not ``executor`` of ``worker``, who has tasks to give away. The queues must share a shard.
+        """
+        if not queues:
+            return ""
+        shard = keys.shard_of(queues[0])
+        return self.run("taker", shard, worker, executor, *map(escaped, queues)).decode()
+
+    def steal(
+        self, executor: str, taker: str, held: Mapping[str, str], shard: int = 0
+    ) -> list[str]:
+        """Hand tasks (id -> token) that have not started over to an idle executor.
+
+        They are its under the token that it offered, and it is woken. Return the ids that changed
+        hands; of many or of big tasks only the first do, of none if it offers no longer.
+        """
+        flat = [word for pair in islice(held.items(), MOST_A_CALL) for word in pair]
+        return wire.texts(self.run("steal", shard, executor, taker, *flat))
 
     # --- back ---
 
@@ -171,10 +219,12 @@ class Broker:
 
         Return the ids that were still held so.
         """
-        released = []
-        for some in _slices(list(held.items())):
-            flat = [word for pair in some for word in pair]
-            released += _texts(self.run("release", shard, executor, *flat))
+        released, left = [], list(held.items())
+        while left:
+            flat = [word for pair in left[:MOST_A_CALL] for word in pair]
+            looked_at, some = self.run("release", shard, executor, *flat)
+            released += wire.texts(some)
+            del left[:looked_at]
         return released
 
     def reap(
@@ -189,37 +239,42 @@ class Broker:
     ) -> int:
         """Take back what a dead executor held; without one, what a worker did whose lease is over.
 
-        Started tasks are charged with a crash, for which ``reason`` goes into their attempts.
+        Started tasks are charged with a crash, for which ``reason`` goes into their attempts. Of a
+        whole worker nobody knows what had just started: the others become suspects.
         Return how many tasks came back; 0 if the worker has a lease after all.
         """
-        taken, done = 0, False
+        taken, done, started = 0, False, list(started)
         while not done:
-            some, done = self.run(
+            some, done = self.run_as_leader(
                 "reap", shard, worker, executor, conf().max_crashes,
-                int(conf().backoff_seconds * 1000), reason.encode(), MOST_A_CALL,
-                len(queues), *map(escaped, queues), *started,
+                int(conf().backoff_seconds * 1000), reason.encode(), in_doubt(reason).encode(),
+                MOST_A_CALL, len(queues), *map(escaped, queues), *started,
             )  # fmt: skip
             taken += some
         return taken
 
     def promote(self, limit: int = MOST_A_CALL, shard: int = 0) -> tuple[int, int]:
         """Make due tasks pending and expire what is over. Return (tasks, ms to the next or -1)."""
-        looked_at, next_ms = self.run("promote", shard, min(limit, MOST_A_CALL))
+        looked_at, next_ms = self.run_as_leader("promote", shard, min(limit, MOST_A_CALL))
         return looked_at, next_ms
 
     # --- by order of an operator ---
 
     def cancel(self, ids: Sequence[str], *, by: str = "") -> dict[str, Status | None]:
-        """End open tasks. Return the status that each had before, None for an unknown one."""
+        """End open tasks. Return the status that each had before, None for an unknown one.
+
+        Who holds one loses it at once, and its worker is ordered to stop it.
+        """
         line = Attempt(
             outcome=Status.CANCELLED, ended_us=now_us(), error=by and f"Cancelled by {by}."
         )
         before: dict[str, Status | None] = dict.fromkeys(ids)
         for shard in keys.shards():
             asked = [task_id for task_id in before if before[task_id] is None]
-            for some in _slices(asked):
-                answers = self.run("cancel", shard, line.encode(), *some)
-                before |= {i: Status(a.decode()) for i, a in zip(some, answers, strict=True) if a}
+            while asked:
+                answers = self.run("cancel", shard, line.encode(), *asked[:MOST_A_CALL])
+                before |= {i: Status(a.decode()) for i, a in zip(asked, answers, strict=False) if a}
+                del asked[: len(answers)]
         return before
 
     def retry(self, message: TaskMessage, recorded: State) -> None:
@@ -230,7 +285,7 @@ class Broker:
         """
         status = self.run(
             "retry", keys.shard_of(message.queue), message.id, message.encode(),
-            recorded.status.value, recorded.run, recorded.version, recorded.lines,
+            recorded.status.value, recorded.epoch, recorded.run, recorded.version, recorded.lines,
         )  # fmt: skip
         if status:
             raise WrongState(f"The task is {status.decode()}; only a finished one can be retried.")
@@ -250,7 +305,7 @@ class Broker:
     def sweep(self, limit: int = MOST_A_CALL, shard: int = 0) -> tuple[int, bool]:
         """Cancel a slice of what was put aside. Return (tasks cancelled, whether more is there)."""
         line = Attempt(outcome=Status.CANCELLED, ended_us=now_us(), error="Purged.").encode()
-        cancelled, more = self.run("sweep", shard, min(limit, MOST_A_CALL), line)
+        cancelled, more = self.run_as_leader("sweep", shard, min(limit, MOST_A_CALL), line)
         return cancelled, bool(more)
 
     def reset_counters(self) -> None:
@@ -290,7 +345,7 @@ class Broker:
             return
         milliseconds, _, sequence = changes.last.partition("-")
         after = f"{milliseconds}-{int(sequence) + 1}"
-        self.link.call("XTRIM", keys.key(shard, "changes"), "MINID", after)
+        self.run_as_leader("acknowledge", shard, after)
 
     def forget(
         self, versions: dict[str, int], shard: int = 0, *, late: Collection[str] = ()
@@ -301,16 +356,82 @@ class Broker:
         """
         tasks = [(task_id, version, int(task_id in late)) for task_id, version in versions.items()]
         return sum(
-            self.run("forget", shard, *(word for task in some for word in task))
-            for some in _slices(tasks)
+            self.run_as_leader("forget", shard, *(word for task in some for word in task))
+            for some in wire.slices(tasks)
         )
+
+    # --- after a loss ---
+
+    def epoch(self, shard: int = 0) -> int:
+        """The number of the epoch; grows when what was lost is restored. 0: it was never set."""
+        return int(self.link.call("GET", keys.key(shard, "epoch")) or 0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch; it never falls."""
+        for shard in keys.shards():
+            self.run_as_leader("epoch", shard, epoch)
+
+    def last_change(self, shard: int = 0) -> str:
+        """The stream's id of the last change that there was, also if it was dropped since."""
+        try:
+            flat = self.link.call("XINFO", "STREAM", keys.key(shard, "changes"))
+        except ResponseError as error:
+            if "no such key" in str(error):
+                return "0-0"
+            raise
+        return dict(zip(flat[::2], flat[1::2], strict=True))[b"last-generated-id"].decode()
+
+    def has_seen(self, change: str, shard: int = 0) -> bool:
+        """Whether a change was ever made here: not so if Redis was rolled back to before it.
+
+        Later ones prove nothing: they may have been made since.
+        """
+        recorded = self.link.call("GET", keys.key(shard, "recorded"))
+        if recorded and wire.position(change) < wire.position(recorded.decode()):
+            return True
+        entries = keys.key(shard, "changes")
+        return bool(self.link.call("XRANGE", entries, change, change, "COUNT", 1))
+
+    def run_id(self) -> str:
+        """Which process the server is; another one after each start."""
+        return run_id_in(self.link.call("INFO", "server"))
+
+    def gate(self, shard: int = 0) -> str:
+        """The run id of the server that a leader has found sound; "" if none has looked."""
+        return (self.link.call("GET", keys.key(shard, "gate")) or b"").decode()
+
+    def open_gate(self, run_id: str) -> None:
+        """Let executors in, as long as the server is the one of this run id."""
+        for shard in keys.shards():
+            self.run_as_leader("gate", shard, run_id)
+
+    def reconcile(
+        self, epoch: int, tasks: Sequence[Recorded], shard: int = 0, dry_run: bool = False
+    ) -> dict[str, str]:
+        """Bring tasks of a shard to where the database has seen them, in a new epoch.
+
+        Return of each what was done: "kept" if Redis is not behind, and nothing was changed;
+        "restored" if it was open and waits again; "dropped" if it is final and Redis had it open.
+        A ``dry_run`` only tells.
+        """
+        line = Attempt(
+            outcome=Status.PENDING, ended_us=now_us(), error="Redis had lost it: restored."
+        ).encode()
+        done, left = {}, list(tasks)
+        while left:
+            some = wire.fitting(left)
+            flat = [word for task in some for word in wire.as_recorded(task)]
+            told = self.run_as_leader("reconcile", shard, epoch, line, int(dry_run), *flat)
+            done |= {task.id: word.decode() for task, word in zip(some, told, strict=False)}
+            del left[: len(told)]
+        return done
 
     # --- looks ---
 
     def read(self, ids: Sequence[str], shard: int = 0) -> dict[str, tuple[bytes, bytes | None]]:
         """The raw (definition, state) of those that a shard knows."""
         found = {}
-        for some in _slices(ids):
+        for some in wire.slices(ids):
             definitions, states = self.run("read", shard, *some)
             found |= {
                 task_id: (definition, state)
@@ -352,16 +473,25 @@ class Broker:
         found = self.link.call(
             "ZRANGEBYSCORE", keys.ready(queue), lowest, highest, "LIMIT", 0, limit
         )
-        return _texts(found)
+        return wire.texts(found)
 
     def scheduled_ids(self, queue: str, limit: int) -> list[str]:
         """Up to ``limit`` ids that are scheduled or retrying in a queue, earliest first."""
-        return _texts(self.link.call("ZRANGE", keys.scheduled(queue), 0, max(limit - 1, 0)))
+        return wire.texts(self.link.call("ZRANGE", keys.scheduled(queue), 0, max(limit - 1, 0)))
 
     def held_ids(self, executor: str, shard: int = 0) -> dict[str, str]:
         """What an executor holds: id -> token."""
-        flat = _texts(self.link.call("HGETALL", keys.held(shard, executor)))
+        flat = wire.texts(self.link.call("HGETALL", keys.held(shard, executor)))
         return dict(zip(flat[::2], flat[1::2], strict=True))
+
+    def loads(self, executors: Sequence[str]) -> dict[str, int]:
+        """How many tasks each of some executors holds."""
+        loads = dict.fromkeys(executors, 0)
+        for shard in keys.shards():
+            for some in wire.slices(executors):
+                for executor, load in zip(some, self.run("loads", shard, *some), strict=True):
+                    loads[executor] += load
+        return loads
 
     def stats(self) -> Stats:
         """What waits and what was counted, over all shards."""
@@ -372,50 +502,8 @@ class Broker:
             unrecorded += changes
             for name, value in zip(counted[::2], counted[1::2], strict=True):
                 counters[name.decode()] = counters.get(name.decode(), 0) + int(value)
-            queues += [_queue_stats(line) for line in lines]
+            queues += [wire.queue_stats(line) for line in lines]
         return Stats(at_ms, sorted(queues, key=lambda queue: queue.name), unrecorded, counters)
-
-
-def _claimed(flat: Sequence[Any]) -> tuple[list[StoredTask], list[str]]:
-    """The claimed tasks, and the ids of those that cannot be read."""
-    tasks, unreadable = [], []
-    for task_id, definition, state in _threes(flat):
-        try:
-            tasks.append(StoredTask(TaskMessage.decode(definition), State.decode(state)))
-        except ValueError:  # of a newer version; the others are not to suffer for it
-            unreadable.append(task_id.decode())
-    return tasks, unreadable
-
-
-def _handed(item: bytes) -> Exchange:
-    """Read what lay on a wake list: a task as ``writes.lua`` hands it over, or a mere wake-up."""
-    head, _, body = item.partition(b"\n")
-    if not body:
-        return Exchange("", [], [])
-    token, task_id, length = head.split(b" ")
-    state, definition = body[: int(length)], body[int(length) :]
-    tasks, unreadable = _claimed([task_id, definition, state])
-    return Exchange(token.decode(), tasks, [], unreadable=unreadable)
-
-
-def _queue_stats(line: list[Any]) -> QueueStats:
-    name, is_paused, scheduled, *levels = line
-    return QueueStats(unescaped(name.decode()), bool(is_paused), scheduled, tuple(levels))
-
-
-def _texts(answer: Iterable[bytes]) -> list[str]:
-    return [text.decode() for text in answer]
-
-
-def _threes(flat: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
-    parts = iter(flat)
-    return zip(parts, parts, parts, strict=True)
-
-
-def _slices(items: Sequence[Any]) -> Iterator[list[Any]]:
-    parts = iter(items)
-    while some := list(islice(parts, MOST_A_CALL)):
-        yield some
 
 
 @cache

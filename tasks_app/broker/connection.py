@@ -6,6 +6,7 @@ one call at a time, is kept for the next one, and never crosses a fork.
 """
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -27,7 +28,8 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from ..conf import conf
-from ..exceptions import QueueFull, QueueUnavailable, UnknownOutcome
+from ..exceptions import LostLead, QueueFull, QueueUnavailable, UnknownOutcome
+from . import keys
 from .scripts import Script
 
 FRESH_SECONDS = 1.0  # a connection used this recently is taken to be alive
@@ -43,9 +45,16 @@ NOT_NOW = frozenset(
 class Link:
     """Calls to one server. Safe to use from many threads, and after a fork."""
 
-    def __init__(self, url: str, *, timeout: float):
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        check: Callable[[AbstractConnection], None] | None = None,
+    ):
         self.url = url
         self.timeout = timeout
+        self.check = check  # of each new connection; may raise QueueUnavailable
         self.pool = ConnectionPool.from_url(
             url,
             protocol=2,
@@ -91,7 +100,10 @@ class Link:
         return answer
 
     def run(self, script: Script, anchor: str, *arguments: Any) -> Any:
-        """Run an operation on the shard of ``anchor``. Raises as ``call`` does, and QueueFull."""
+        """Run an operation on the shard of ``anchor``.
+
+        Raises as ``call`` does, and QueueFull and LostLead.
+        """
         try:
             return self.call("EVALSHA", script.sha, 1, anchor, *arguments)
         except NoScriptError:  # a server that restarted, failed over, or was told to forget
@@ -119,21 +131,30 @@ class Link:
             try:
                 connection, used_at = self._spares.pop()  # the warmest
             except IndexError:
-                return self._open()
+                return self.open()
             if time.monotonic() - used_at < FRESH_SECONDS or _is_silent(connection):
                 return connection
             connection.disconnect()
 
-    def _open(self) -> AbstractConnection:
-        # Not by pool.make_connection(), which counts what it makes and refuses after a hundred.
-        connection = self.pool.connection_class(**self.pool.connection_kwargs)
+    def open(self) -> AbstractConnection:
+        """A connection of the caller's own. Raise QueueUnavailable."""
+        try:
+            # Not by pool.make_connection(), which counts what it makes and refuses after a hundred.
+            connection = self.pool.connection_class(**self.pool.connection_kwargs)
+        except OSError as error:  # it looks for a file of redis-py's: too many are open
+            raise QueueUnavailable(f"There can be no connection to Redis: {error}") from error
         try:
             connection.connect()
+            if self.check is not None:
+                self.check(connection)
         except (RedisError, OSError) as error:
             connection.disconnect()
             raise QueueUnavailable(
                 f"Redis cannot be reached at {safe(self.url)}: {error}"
             ) from error
+        except BaseException:
+            connection.disconnect()
+            raise
         return connection
 
     def _keep(self, connection: AbstractConnection) -> None:
@@ -158,10 +179,37 @@ def _close_quietly(connection: AbstractConnection) -> None:
         connection._sock = None
 
 
+def run_id_in(info: bytes) -> str:
+    """The run id in what a server says to INFO; another one after each start."""
+    return re.search(rb"run_id:(\w+)", info)[1].decode()
+
+
+def gate_check(connection: AbstractConnection) -> None:
+    """Raise QueueUnavailable while a server has restarted and no leader has looked at it since.
+
+    It may have come back with less than it had; then what was lost is restored first.
+    """
+    connection.send_command("GET", keys.key(0, "gate"))
+    gate = connection.read_response()
+    connection.send_command("INFO", "server")
+    run_id = run_id_in(connection.read_response())
+    if gate is not None and gate.decode() != run_id:
+        raise QueueUnavailable("Redis has restarted: waiting until a leader has looked at it.")
+
+
+class GuardedLink(Link):
+    """A link of an executor: to a server that a leader has found sound, or to none."""
+
+    def __init__(self, url: str, *, timeout: float):
+        super().__init__(url, timeout=timeout, check=gate_check)
+
+
 def _raise_for(error: ResponseError) -> NoReturn:
     if isinstance(error, OutOfMemoryError):
         raise QueueFull("Redis has no memory left for more tasks.") from error
     code = str(error).partition(" ")[0]
+    if code == "LOSTLEAD":
+        raise LostLead("Somebody else leads by now.") from error
     if code in NOT_NOW or type(error) is not ResponseError:
         raise QueueUnavailable(f"Redis refuses to work at the moment: {error}") from error
     raise error
@@ -182,10 +230,10 @@ def _link(url: str, timeout: float) -> Link:
     return Link(url, timeout=timeout)
 
 
-def link(url: str | None = None) -> Link:
-    """The process' link to ``url``, by default to the configured server."""
+def link(url: str | None = None, *, timeout: float | None = None) -> Link:
+    """The process' link to ``url``, by default to the configured server with its timeout."""
     with _lock:
-        return _link(url or conf().redis_url, conf().socket_timeout_seconds)
+        return _link(url or conf().redis_url, timeout or conf().socket_timeout_seconds)
 
 
 def close_all() -> None:

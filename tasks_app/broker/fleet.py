@@ -2,18 +2,23 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..conf import conf
+from ..message import escaped, unescaped
 from . import keys
-from .answers import Lead, Registered
+from .answers import Announced, Lead, Registered
 
 if TYPE_CHECKING:
     from .broker import Broker
 
 WORKERS, AGENTS = "workers", "agents"
 SAMPLES_KEPT = 900  # one a second: a quarter of an hour
+DECISIONS_KEPT = 200
+DEMAND_SECONDS = 10  # for which it is believed
+ANSWER_SECONDS = 30  # for which an answer waits to be heard
+ORDERS_A_CALL = 100
 
 
 class Fleet:
@@ -23,32 +28,55 @@ class Fleet:
         self._broker = broker
 
     def announce(
-        self, worker: str, said: dict[str, Any], *, executors: Iterable[str] = ()
-    ) -> list[dict[str, Any]]:
-        """Renew a worker's lease. Return the orders that were left for it, oldest first."""
-        return self._announce(WORKERS, worker, said, executors, keys.shards())
+        self,
+        worker: str,
+        said: dict[str, Any],
+        *,
+        executors: Iterable[str] = (),
+        queues: Iterable[str] = (),
+    ) -> Announced:
+        """Renew a worker's lease. Return what it needs to know: its orders, and of its queues."""
+        executors = [_checked(executor) for executor in executors]
+        of_shard = _by_shard(queues)
+        orders, backlog, demand, renewed_ms = [], {}, {}, 0
+        for shard in reversed(keys.shards()):  # shard 0 last: its register is what counts
+            names = of_shard.get(shard, [])
+            renewed_ms, left, waiting, told = self._announce(
+                WORKERS, worker, said, executors, names, shard
+            )
+            orders += map(json.loads, left)
+            backlog |= dict(zip(names, waiting, strict=True))
+            demand |= {n: json.loads(t) for n, t in zip(names, told, strict=True) if t}
+        return Announced(orders, backlog, demand, renewed_ms)
 
     def announce_agent(self, agent: str, said: dict[str, Any]) -> list[dict[str, Any]]:
-        """The same for a host agent."""
-        return self._announce(AGENTS, agent, said, (), [0])
+        """Renew a host agent's lease. Return the orders that were left for it, oldest first."""
+        return [json.loads(order) for order in self._announce(AGENTS, agent, said, [], [], 0)[1]]
 
     def _announce(
-        self, kind: str, name: str, said: dict, executors: Iterable[str], shards: Sequence[int]
-    ) -> list[dict[str, Any]]:
+        self, kind: str, name: str, said: dict, executors: list[str], queues: list[str], shard: int
+    ) -> Any:
         lease_ms = int(conf().lease_seconds * 1000)
-        executors = [_checked(executor) for executor in executors]
-        arguments = (kind, name, json.dumps(said), lease_ms, *executors)
-        orders = [o for shard in shards for o in self._broker.run("announce", shard, *arguments)]
-        return [json.loads(order) for order in orders]
+        arguments = (kind, name, json.dumps(said), lease_ms, len(queues), *map(escaped, queues))
+        return self._broker.run("announce", shard, *arguments, *executors)
+
+    def orders(self, worker: str) -> list[dict[str, Any]]:
+        """The orders that were left for a worker, oldest first, handed out once; no renewal."""
+        found = []
+        for shard in keys.shards():
+            left = keys.key(shard, f"{WORKERS}:orders:{worker}")
+            while some := self._broker.link.call("LPOP", left, ORDERS_A_CALL):
+                found += map(json.loads, some)
+        return found
 
     def resign(self, worker: str) -> bool:
         """Take a worker off. Return False, with nothing changed, if it still holds tasks."""
         # Shard 0 last: its register is where a reaper finds the worker meanwhile.
         shards = reversed(keys.shards())
-        return all(self._broker.run("resign", shard, WORKERS, worker) for shard in shards)
+        return all(self._broker.run_as_leader("resign", shard, WORKERS, worker) for shard in shards)
 
     def resign_agent(self, agent: str) -> None:
-        self._broker.run("resign", 0, AGENTS, agent)
+        self._broker.run_as_leader("resign", 0, AGENTS, agent)
 
     def workers(self) -> dict[str, Registered]:
         """Every worker that has not resigned, by id; also silent ones."""
@@ -72,7 +100,7 @@ class Fleet:
         return sorted(executor.decode() for executor in found)
 
     def order(self, worker: str, order: dict[str, Any]) -> bool:
-        """Leave an order for a worker. Return False if it is not registered."""
+        """Leave an order for a worker, and ring its bell. Return False if it is not registered."""
         return bool(self._broker.run("order", 0, WORKERS, worker, json.dumps(order)))
 
     def order_agent(self, agent: str, order: dict[str, Any]) -> bool:
@@ -104,12 +132,57 @@ class Fleet:
 
     def keep_sample(self, sample: dict[str, Any]) -> None:
         """Keep one more sample of the metrics; the oldest goes."""
-        self._broker.run("sample", 0, json.dumps(sample), SAMPLES_KEPT)
+        self._broker.run_as_leader("sample", 0, json.dumps(sample), SAMPLES_KEPT)
 
     def samples(self, limit: int = SAMPLES_KEPT) -> list[dict[str, Any]]:
         """The last samples, oldest first."""
         found = self._broker.link.call("LRANGE", keys.key(0, "samples"), -limit, -1)
         return [json.loads(sample) for sample in found]
+
+    def arrivals(self) -> dict[str, int]:
+        """How many tasks were ever submitted to each queue; a count that only grows."""
+        found = {}
+        for shard in keys.shards():
+            flat = self._broker.link.call("HGETALL", keys.key(shard, "arrivals"))
+            names = (unescaped(name.decode()) for name in flat[::2])
+            found |= dict(zip(names, map(int, flat[1::2]), strict=True))
+        return found
+
+    def keep_demand(self, demand: Mapping[str, dict[str, Any]]) -> None:
+        """Tell the workers of the queues; instead of what was told before."""
+        of_shard = _by_shard(demand)
+        for shard in keys.shards():
+            names = of_shard.get(shard, [])
+            flat = [word for n in names for word in (escaped(n), json.dumps(demand[n]))]
+            self._broker.run_as_leader("demand", shard, DEMAND_SECONDS, *flat)
+
+    def keep_decision(self, decision: dict[str, Any]) -> None:
+        """Keep one more decision of an autoscaler; the oldest goes."""
+        self._broker.run("decision", 0, json.dumps(decision), DECISIONS_KEPT)
+
+    def decisions(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The last decisions of the autoscalers, newest first."""
+        found = self._broker.link.call("LRANGE", keys.key(0, "decisions"), 0, max(limit, 0) - 1)
+        return [json.loads(decision) for decision in found] if limit > 0 else []
+
+    def answer(self, request: str, value: dict[str, Any]) -> None:
+        """Leave an answer for whoever waits for it with ``await_answer``."""
+        self._broker.run("answer", 0, request, json.dumps(value), ANSWER_SECONDS)
+
+    def await_answer(self, request: str, seconds: float) -> dict[str, Any] | None:
+        """Wait for the answer to a request; None after ``seconds`` without."""
+        link = self._broker.link
+        command = ("BLPOP", keys.key(0, f"answer:{request}"), seconds)
+        found = link.call(*command, answer_within=seconds + link.timeout)
+        return json.loads(found[1]) if found else None
+
+
+def _by_shard(queues: Iterable[str]) -> dict[int, list[str]]:
+    """Each queue once, by the shard that it lives in."""
+    found: dict[int, list[str]] = {}
+    for queue in dict.fromkeys(queues):
+        found.setdefault(keys.shard_of(queue), []).append(queue)
+    return found
 
 
 def _checked(executor: str) -> str:

@@ -37,3 +37,8 @@ def held(shard: int, executor: str) -> str:
 
 def wake(shard: int, executor: str) -> str:
     return key(shard, f"wake:{executor}")
+
+
+def bell(worker: str) -> str:
+    """The list that gets an entry when there is an order for a worker."""
+    return key(0, f"workers:bell:{worker}")

@@ -13,7 +13,7 @@ INCLUDE = re.compile(r"^-- include: (.+)$", re.MULTILINE)
 
 # A full Redis refuses new work and nothing else, so that it drains.
 REFUSED_WHEN_FULL = frozenset({"submit"})
-READS_ONLY = frozenset({"read", "stats", "fleet", "glance"})
+READS_ONLY = frozenset({"read", "stats", "fleet", "glance", "loads", "taker"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +62,9 @@ def script(name: str) -> Script:
     parts = [(LUA / "parts" / f"{part}.lua").read_text() for part in included[1].split()]
     whole = f"{_flags(name)}\n{_used(_table_of_moves() + ''.join(parts), by=text)}"
     return Script(name, whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())
+
+
+# All of them now: a deploy replaces the files under a process that runs on.
+for _path in LUA.iterdir():
+    if _path.name.endswith(".lua"):
+        script(_path.name.removesuffix(".lua"))

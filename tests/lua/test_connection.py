@@ -205,6 +205,7 @@ def test_scripts_that_the_server_forgot_are_sent_again(broker):
 
 def test_everything_is_still_there_after_a_kill(private_server):
     broker = private(private_server)
+    broker.link.call("CONFIG", "SET", "appendfsync", "always")  # a slow fsync delays writes
     tasks = submitted(broker, 4, kwargs={"name": "wé|rd\n"})
     broker.submit(task(run_after_us=task().submitted_us + 10**12, expires_us=10**16))
     executor = executor_of(broker)

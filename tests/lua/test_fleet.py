@@ -2,13 +2,17 @@
 
 import pytest
 
+from tasks_app.broker.answers import Announced
+
 from .world import claim, dump, executor_of, held, outcome, submitted
 
 
 def test_an_announced_worker_is_on_the_register(broker, clock, options):
     options(LEASE_SECONDS=10)
 
-    assert broker.fleet.announce("w1", {"host": "ä"}, executors=["w1:0:x", "w1:1:x"]) == []
+    announced = broker.fleet.announce("w1", {"host": "ä"}, executors=["w1:0:x", "w1:1:x"])
+
+    assert announced == Announced(orders=[], backlog={}, demand={}, renewed_ms=clock.now_ms)
 
     (worker,) = broker.fleet.workers().values()
     assert (worker.id, worker.said, worker.is_alive) == ("w1", {"host": "ä"}, True)
@@ -39,12 +43,15 @@ def test_who_has_resigned_is_gone_and_gets_nothing(broker):
     assert broker.fleet.executors("w1") == []
     assert not claim(broker, executor).has_lease
     assert not broker.fleet.order("w1", {"order": "stop"})
-    assert broker.fleet.announce("w1", {}) == []
+    assert broker.fleet.announce("w1", {}).orders == []
     assert broker.fleet.resign("unknown") is True
 
 
 def test_who_still_holds_tasks_cannot_resign(broker):
     one, token = held(broker)
+    for number in (1, 2, 3):  # its idle ones stay what they are too
+        idle = executor_of(broker, number=number)
+        claim(broker, idle, idle_ms=60_000, offer="an-offer", steals=True)
     before = dump(broker, without=())
 
     assert broker.fleet.resign("w1") is False
@@ -60,8 +67,8 @@ def test_orders_are_handed_out_once_and_in_order(broker):
     for n in range(3):
         assert broker.fleet.order("w1", {"n": n, "text": "ä\n"}) is True
 
-    assert [order["n"] for order in broker.fleet.announce("w1", {})] == [0, 1, 2]
-    assert broker.fleet.announce("w1", {}) == []
+    assert [order["n"] for order in broker.fleet.announce("w1", {}).orders] == [0, 1, 2]
+    assert broker.fleet.announce("w1", {}).orders == []
 
 
 def test_a_worker_and_an_agent_of_one_name_do_not_meet(broker):
@@ -76,7 +83,7 @@ def test_a_worker_and_an_agent_of_one_name_do_not_meet(broker):
     assert broker.fleet.agents() == {}
     assert broker.fleet.executors("web1") == ["web1:0:x"]
     assert broker.fleet.workers()["web1"].said == {"a": "worker"}
-    assert broker.fleet.announce("web1", {}) == [{"to": "worker"}]
+    assert broker.fleet.announce("web1", {}).orders == [{"to": "worker"}]
 
 
 def test_a_workers_lease_is_known_in_every_shard(broker, options):

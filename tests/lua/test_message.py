@@ -14,6 +14,7 @@ from tasks_app.message import (
     Attempt,
     State,
     TaskMessage,
+    in_doubt,
     level_of,
     moment,
     priority_of,
@@ -190,6 +191,23 @@ def test_no_state_is_that_of_a_task_that_waits():
 def test_what_is_no_state_is_refused(text):
     with pytest.raises(ValueError):
         State.decode(text)
+
+
+def lines(*attempts):
+    return b"".join(attempt.encode() + b"\n" for attempt in attempts)
+
+
+def test_who_crashed_or_may_have_begun_when_its_worker_was_lost_is_suspect():
+    doubt = in_doubt(Attempt(worker="w1", ended_us=5, outcome="crashed", error="gone"))
+    ran = Attempt(outcome="retrying", error_type="tasks_app.exceptions.WorkerLost")
+    quoting = Attempt(outcome="pending", error="tasks_app.exceptions.WorkerLost")
+
+    assert (doubt.worker, doubt.ended_us, doubt.number) == ("w1", 5, 0)
+    assert State(crashes=1).is_suspect
+    assert State(lines=lines(doubt)).is_suspect
+    assert State(lines=lines(ran, doubt)).is_suspect
+    for innocent in (b"", lines(ran), lines(doubt, ran), lines(quoting), lines(doubt, quoting)):
+        assert not State(lines=innocent).is_suspect
 
 
 def test_the_worker_in_an_executors_id():

@@ -148,3 +148,24 @@ def test_a_queue_is_looked_at_again_after_its_first_tasks_are_gone(broker, clock
     clock.advance(20)
     assert broker.promote() == (0, 10)
     audit(broker)
+
+
+def test_big_tasks_become_pending_a_few_at_a_time(broker, clock):
+    for _ in range(5):
+        broker.submit(task(run_after_us=clock.in_us(10), args=["x" * 3 * 2**20]))
+    clock.advance(10)
+
+    assert [broker.promote() for _ in range(3)] == [(2, 0), (2, 0), (1, -1)]
+    assert broker.stats().ready == 5
+    audit(broker)
+
+
+def test_big_tasks_of_one_queue_do_not_keep_the_others_waiting_for_ever(broker, clock):
+    for queue in ("a", "b", "c"):
+        broker.submit(task(queue=queue, run_after_us=clock.in_us(10), args=["x" * 7 * 2**20]))
+    clock.advance(10)
+
+    while broker.promote()[1] == 0:
+        pass
+
+    assert broker.stats().ready == 3

@@ -125,3 +125,12 @@ def test_a_big_purge_goes_in_slices(broker):
     assert broker.sweep(limit=10**6) == (1000, True)
     audit(broker)
     assert swept(broker) == 2005
+
+
+def test_big_tasks_are_swept_a_few_at_a_time(broker):
+    for _ in range(5):
+        broker.submit(task(args=["x" * 3 * 2**20]))
+    broker.purge("default")
+
+    assert [broker.sweep() for _ in range(3)] == [(2, True), (2, True), (1, False)]
+    assert places(broker) == {}

@@ -3,6 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
+from tasks_app.broker import keys
+from tasks_app.message import WORKER_LOST
 from tasks_app.states import Status
 
 from .world import (
@@ -14,10 +16,12 @@ from .world import (
     held,
     ids_of,
     named,
+    outcome,
     places,
     state,
     status,
     submitted,
+    task,
 )
 
 LEASE_MS = 10_000
@@ -57,6 +61,10 @@ def test_all_executors_of_a_silent_worker_lose_their_tasks(broker, clock):
     assert broker.reap("w1", reason=CRASH) == 2
 
     assert status(broker, first[0]) == status(broker, second[0]) == Status.PENDING
+    assert {place for ((place, _),) in places(broker).values()} == {
+        "q:default:ready",
+        "held:w2:0:x",
+    }
     assert status(broker, other) == Status.ASSIGNED
     assert broker.fleet.executors("w1") == []
     assert not broker.fleet.workers()["w1"].is_alive
@@ -110,7 +118,8 @@ def test_the_first_crash_is_re_run_at_once_the_second_later_the_third_is_poison(
     broker.reap("w1", executor, reason=CRASH, started=[one.id])
     now = state(broker, one)
     assert (now.status, now.crashes, now.failures, now.starts) == (Status.FAILED, 3, 0, 3)
-    assert now.attempts == [replace(CRASH, number=start) for start in (1, 2, 3)]
+    last = replace(CRASH, number=3, error=f"Poison: it crashed too often. {CRASH.error}")
+    assert now.attempts == [replace(CRASH, number=1), replace(CRASH, number=2), last]
     assert places(broker) == {}
     assert broker.stats().count("failed") == 1
 
@@ -170,7 +179,7 @@ def test_an_executor_that_was_reaped_first_cannot_claim_behind_the_reapers_back(
         claim(broker, executor, 1000)
     clock.advance(LEASE_MS)
     # One step of reap(), which took the first executor's tasks.
-    taken, done = broker.run("reap", 0, "w1", "", 3, 1000, CRASH.encode(), 1000, 0)
+    taken, done = broker.run("reap", 0, 0, "w1", "", 3, 1000, CRASH.encode(), b"", 1000, 0)
     assert (taken, done) == (1000, 0)
     (left,) = broker.fleet.executors("w1")
 
@@ -178,3 +187,88 @@ def test_an_executor_that_was_reaped_first_cannot_claim_behind_the_reapers_back(
         assert not claim(broker, executor).has_lease
     assert broker.reap("w1", reason=CRASH) == 1000
     assert broker.stats().ready == 2000
+
+
+# --- suspects ---
+
+
+def test_what_a_lost_worker_may_have_begun_is_suspect_and_uncharged(broker, clock):
+    one, _ = held(broker)
+    clock.advance(LEASE_MS)
+    assert not state(broker, one).is_suspect
+
+    broker.reap("w1", reason=CRASH)
+
+    now = state(broker, one)
+    assert (now.status, now.starts, now.failures, now.crashes) == (Status.PENDING, 0, 0, 0)
+    (doubt,) = now.attempts
+    assert (doubt.number, doubt.outcome, doubt.error_type) == (0, "pending", WORKER_LOST)
+    assert "may have begun" in doubt.error
+    assert now.is_suspect
+    assert broker.stats().count("crashed") == 0
+
+
+def test_what_a_dead_child_had_not_begun_is_not_suspect(broker):
+    one, _ = held(broker)
+
+    broker.reap("w1", "w1:0:x", reason=CRASH)
+
+    assert state(broker, one).attempts == []
+    assert not state(broker, one).is_suspect
+
+
+def test_a_suspect_that_ran_and_failed_for_itself_is_none_any_more(broker, clock):
+    one, _ = held(broker)
+    clock.advance(LEASE_MS)
+    broker.reap("w1", reason=CRASH)
+    executor = executor_of(broker)
+    found = claim(broker, executor)
+    assert found.claimed[0].state.is_suspect
+
+    broker.release(executor, {one.id: found.token})  # it did not even begin
+    assert state(broker, one).is_suspect
+    token = claim(broker, executor).token
+    broker.finish(executor, [outcome(one.id, token, "retry", number=1, error="its own")])
+
+    assert not state(broker, one).is_suspect
+
+
+def test_a_suspect_of_a_second_run_is_told_of_that_run(broker, clock):
+    one, _ = held(broker)
+    broker.cancel([one.id])
+    broker.retry(one, state(broker, one))
+    claim(broker, executor_of(broker))
+    clock.advance(LEASE_MS)
+
+    broker.reap("w1", reason=CRASH)
+
+    assert [attempt.run for attempt in state(broker, one).attempts] == [1, 2]
+
+
+# --- bounds ---
+
+
+def test_big_tasks_come_back_a_few_at_a_time(broker, clock):
+    executor = executor_of(broker)
+    tasks = [task(args=["x" * 3 * 2**20]) for _ in range(5)]
+    for one in tasks:
+        broker.submit(one)
+    token = claim(broker, executor).token
+    assert set(broker.held_ids(executor)) == {one.id for one in tasks}
+    arguments = (executor, 3, 1000, CRASH.encode(), b"", 1000, 0)
+
+    assert broker.run("reap", 0, 0, "w1", *arguments) == [2, 0]
+    assert broker.held_ids(executor).items() <= {one.id: token for one in tasks}.items()
+    assert broker.reap("w1", executor, reason=CRASH) == 3
+    assert broker.stats().ready == 5
+    audit(broker)
+
+
+def test_what_is_held_and_unknown_does_not_keep_the_others(broker):
+    one, token = held(broker)
+    broker.link.call("HSET", keys.held(0, "w1:0:x"), "unknown", token)
+
+    assert broker.reap("w1", "w1:0:x", reason=CRASH) == 2
+
+    assert status(broker, one) == Status.PENDING
+    assert list(places(broker)) == [one.id]

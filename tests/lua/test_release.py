@@ -59,3 +59,31 @@ def test_more_than_a_call_takes(broker):
 
     assert len(broker.release(executor, held)) == 1500
     assert broker.stats().ready == 1500
+
+
+def test_big_tasks_go_back_a_few_at_a_time(broker):
+    tasks = [task(args=["x" * 3 * 2**20]) for _ in range(5)]
+    for one in tasks:
+        broker.submit(one)
+    executor = executor_of(broker)
+    token = claim(broker, executor).token
+    flat = [word for one in tasks for word in (one.id, token)]
+
+    looked_at, back = broker.run("release", 0, executor, *flat)
+    assert (looked_at, len(back)) == (2, 2)
+    assert len(broker.release(executor, {one.id: token for one in tasks})) == 3
+    assert broker.stats().ready == 5
+    assert broker.release(executor, {one.id: token for one in tasks}) == []
+
+
+def test_a_task_that_is_bigger_than_what_one_call_takes_goes_back_too(broker):
+    big, small = task(args=["x" * 9 * 2**20]), task()
+    broker.submit(big)
+    broker.submit(small)
+    executor = executor_of(broker)
+    held = {i: e.token for e in [claim(broker, executor) for _ in "ab"] for i in ids_of(e)}
+    assert held.keys() == {big.id, small.id}
+
+    flat = [word for pair in held.items() for word in pair]
+    assert broker.run("release", 0, executor, *flat)[0] == 1
+    assert len(broker.release(executor, held)) == 1

@@ -106,3 +106,15 @@ def test_idle_executors_hear_of_it(broker):
     broker.retry(one, state(broker, one))
 
     assert named(broker, "wake:*") == [f"wake:{idle}"]
+
+
+def test_the_epoch_of_the_record_goes_on_if_redis_has_forgotten_the_task(broker):
+    one = task()
+    recorded = State(status=Status.FAILED, epoch=3, run=2, version=9)
+
+    broker.retry(one, recorded)
+
+    after = state(broker, one)
+    assert (after.epoch, after.run, after.version) == (3, 3, 10)
+    claim(broker, executor_of(broker))
+    assert state(broker, one).epoch == 3

@@ -9,7 +9,7 @@ import uuid_utils
 from tasks_app.broker import keys
 from tasks_app.broker.answers import Settlement
 from tasks_app.broker.connection import Link
-from tasks_app.broker.scripts import Script
+from tasks_app.broker.scripts import Script, script
 from tasks_app.message import Attempt, State, TaskMessage, now_us
 from tasks_app.states import FINAL, HELD, Status
 
@@ -27,6 +27,8 @@ class EditedLink(Link):
         self.edits = [(None, "local TOKEN_MS = 5000", "local TOKEN_MS = 600000")]  # a slow machine
 
     def edit(self, old, new, only=None):
+        if only and old not in script(only).text:  # or a bug would seem to be planted
+            raise LookupError(f"{only} has no {old!r} (any more)")
         self.edits.append((only, old, new))
 
     def calls(self, commands):
@@ -41,7 +43,6 @@ class EditedLink(Link):
         text = script.text
         for only, old, new in self.edits:
             if only in (None, script.name):
-                assert only is None or old in text, f"{script.name} has no {old!r} (any more)"
                 text = text.replace(old, new)
         sha = hashlib.sha1(text.encode()).hexdigest()
         return super().run(Script(script.name, text, sha), anchor, *arguments)
@@ -134,25 +135,42 @@ TRACES = ("counters", "reply:")
 
 
 def dump(broker, without=TRACES):
-    """Everything on the server, byte by byte."""
-    names = [name for name in _names(broker) if not name.startswith(without or "\0")]
-    base = keys.anchor() + ":"
-    return dict(zip(names, broker.link.calls([("DUMP", base + n) for n in names]), strict=True))
+    """Everything on the server, to be compared."""
+    names = [name for name in key_names(broker) if not name.startswith(without or "\0")]
+    full = [keys.key(0, name) for name in names]
+    kinds = broker.link.calls([("TYPE", name) for name in full])
+    # A hash or a set that grows is put into another order bit by bit, also while it is only read.
+    commands = {b"hash": "HGETALL", b"set": "SMEMBERS"}
+    reads = [(commands.get(kind, "DUMP"), name) for name, kind in zip(full, kinds, strict=True)]
+    found = dict(zip(names, broker.link.calls(reads), strict=True))
+    for name, kind in zip(names, kinds, strict=True):
+        if kind == b"hash":
+            found[name] = dict(zip(found[name][::2], found[name][1::2], strict=True))
+        elif kind == b"set":
+            found[name] = set(found[name])
+    return found
+
+
+def copy_of(broker):
+    """Everything on the server, to be restored: key -> what DUMP says."""
+    names = key_names(broker)
+    answers = broker.link.calls([("DUMP", keys.key(0, name)) for name in names])
+    return dict(zip(names, answers, strict=True))
 
 
 def named(broker, pattern):
     """The keys of the first shard that match, without their anchor."""
-    return [name for name in _names(broker) if fnmatchcase(name, pattern)]
+    return [name for name in key_names(broker) if fnmatchcase(name, pattern)]
 
 
-def _names(broker):
+def key_names(broker):
     base = keys.anchor() + ":"
     return sorted(name.decode().removeprefix(base) for name in broker.link.call("KEYS", "*"))
 
 
-def places(broker):
+def places(broker, names=None):
     """Where each task waits or is held: id -> list of (key, score or token)."""
-    names = _names(broker)
+    names = key_names(broker) if names is None else names
     sets = [n for n in names if n.startswith("aside:") or n.endswith((":ready", ":scheduled"))]
     hashes = [name for name in names if name.startswith("held:")]
     answers = broker.link.calls(
@@ -196,13 +214,16 @@ def audit_places(found, known):
         assert all(key.startswith("aside:") for key, _ in found[task_id])
 
 
-def audit_due(broker):
+def audit_due(broker, names=None):
     """No queue with scheduled or expiring tasks is looked at later than its first one is due."""
-    names = [n for n in _names(broker) if n.endswith((":scheduled", ":expiring"))]
-    heads = broker.link.calls([("ZRANGE", keys.key(0, n), 0, 0, "WITHSCORES") for n in names])
-    due = broker.link.calls([("ZSCORE", keys.key(0, "due"), n.split(":")[1]) for n in names])
-    for name, (_, head), looked_at in zip(names, heads, due, strict=True):
-        assert looked_at is not None and float(looked_at) <= float(head), name
+    names = key_names(broker) if names is None else names
+    names = [n for n in names if n.endswith((":scheduled", ":expiring"))]
+    due = ("ZRANGE", keys.key(0, "due"), 0, -1, "WITHSCORES")
+    heads = [("ZRANGE", keys.key(0, n), 0, 0, "WITHSCORES") for n in names]
+    flat, *found = broker.link.calls([due, *heads])
+    looked_at = dict(zip(flat[::2], flat[1::2], strict=True))
+    for name, (_, head) in zip(names, found, strict=True):
+        assert float(looked_at[name.split(":")[1].encode()]) <= float(head), name
 
 
 READERS = {

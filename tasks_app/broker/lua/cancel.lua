@@ -1,6 +1,6 @@
 -- cancel: end open tasks, wherever they are.
 --
--- include: keys clock tasks writes
+-- include: keys clock tasks writes orders lease
 --
 -- KEYS[1] the shard's anchor
 --
@@ -8,14 +8,17 @@
 -- ARGV[2...] ids
 --
 -- Returns the status that each had before, "" for one that Redis does not know; a final one stays as it is.
--- Who runs a cancelled task has lost its token: whatever he reports is stale.
+-- Of big tasks only the first are looked at: the others are to be asked for again.
+-- Who runs a cancelled task has lost its token: whatever he reports is stale. His worker is told to stop him.
 
 local ids = {}
 for i = 2, #ARGV do
   ids[#ids + 1] = ARGV[i]
 end
+ids = fitting(ids)
 
 local before = {}
+local lost = {} -- executor -> ids that it held
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
 for n, id in ipairs(ids) do
   if not definitions[n] then
@@ -32,9 +35,17 @@ for n, id in ipairs(ids) do
       redis.call("ZREM", ready_of(queue), id)
       redis.call("ZREM", scheduled_of(queue), id)
       redis.call("ZREM", expiring_of(queue), id)
-      if owner ~= "" then redis.call("HDEL", held_by(owner), id) end
+      if owner ~= "" then
+        redis.call("HDEL", held_by(owner), id)
+        lost[owner] = lost[owner] or {}
+        table.insert(lost[owner], id)
+      end
     end
   end
 end
 write_all()
+for executor, tasks in pairs(lost) do
+  local order = cjson.encode({ order = "cancel", executor = executor, tasks = tasks })
+  leave_order("workers", worker_of(executor), order)
+end
 return before

@@ -9,11 +9,12 @@
 -- ARGV[3] request id, the token of all that is claimed here; a repeated call changes nothing
 -- ARGV[4] most tasks to claim; 0 only finishes
 -- ARGV[5] for how long the executor counts as idle if it gets less than that, ms; 0: not at all
--- ARGV[6] token, one word, under which it may then be handed one task by whoever wakes it; "" for none. Only an
---   executor of one queue may offer that, since a more urgent task may wait in another one
--- ARGV[7] how many queues follow, N
--- ARGV[8...7+N] the queues to claim from
--- ARGV[8+N...] five for each task to finish: id, token, outcome ("completed", "failed", "retry",
+-- ARGV[6] token, one word, under which it may then be handed one task by whoever wakes it, if it claims from
+--   one queue only; "" for none
+-- ARGV[7] 1 if it may also be handed stolen tasks under that token
+-- ARGV[8] how many queues follow, N
+-- ARGV[9...8+N] the queues to claim from
+-- ARGV[9+N...] five for each task to finish: id, token, outcome ("completed", "failed", "retry",
 --   "released"), pause before the retry or the release takes effect (ms), line for its attempts
 --
 -- Returns {stale, claimed}: the ids whose finish was dropped, since this executor does not hold them
@@ -21,9 +22,9 @@
 -- The latter is false when the worker has not announced the executor, or has lost its lease since.
 
 local executor, worker, request = ARGV[1], ARGV[2], ARGV[3]
-local limit, idle_ms, queue_count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
+local limit, idle_ms, queue_count = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[8])
 local queues = {}
-for i = 8, 7 + queue_count do
+for i = 9, 8 + queue_count do
   queues[#queues + 1] = ARGV[i]
 end
 
@@ -34,7 +35,7 @@ if last_request == request then
   return { split(last_stale), held_under(executor, request) }
 end
 
-local stale = finish_all(executor, 8 + queue_count)
+local stale = finish_all(executor, 9 + queue_count)
 write_all()
 
 local claimed = {}
@@ -42,7 +43,8 @@ if limit > 0 then
   if redis.call("SISMEMBER", executors_of(worker), executor) == 1 then
     claimed = claim(executor, request, queues, limit)
     write_all()
-    idle = register(executor, queues, #claimed / 3 < limit and idle_ms or 0, idle, ARGV[6])
+    local for_ms = #claimed / 3 < limit and idle_ms or 0
+    idle = register(executor, queues, for_ms, idle, ARGV[6], ARGV[7] == "1")
   else
     claimed = false
   end

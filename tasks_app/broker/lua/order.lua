@@ -1,6 +1,6 @@
--- order: leave an order for a worker or an agent, to be fetched with its next announcement.
+-- order: leave an order for a worker or an agent, to be fetched with its next announcement; and ring its bell.
 --
--- include: keys
+-- include: keys orders
 --
 -- KEYS[1] the shard's anchor
 --
@@ -10,10 +10,4 @@
 --
 -- Returns 1, or 0 if nobody of that id is registered.
 
-local ORDER_MS = 60000 -- an order that nobody fetched for so long is of no use
-
-if redis.call("HEXISTS", base .. ARGV[1], ARGV[2]) == 0 then return 0 end
-local orders = orders_for(ARGV[1], ARGV[2])
-redis.call("RPUSH", orders, ARGV[3])
-redis.call("PEXPIRE", orders, ORDER_MS)
-return 1
+return leave_order(ARGV[1], ARGV[2], ARGV[3])

@@ -1,26 +1,28 @@
 -- promote: move what is due into ready, and end what has expired.
 --
--- include: keys clock tasks writes
+-- include: keys clock tasks writes term
 --
 -- KEYS[1] the shard's anchor
 --
--- ARGV[1] most tasks to look at
+-- ARGV[1] term of the leader; 0 for none
+-- ARGV[2] most tasks to look at
 --
 -- Returns {tasks looked at, ms until the next one is due; -1 if none waits}.
 
-local limit, looked_at = tonumber(ARGV[1]), 0
+if is_over(ARGV[1]) then return LOST_LEAD end
+
+local limit, looked_at = tonumber(ARGV[2]), 0
 
 local function due_in(set, most)
   if most <= 0 then return {} end
-  local ids = redis.call("ZRANGEBYSCORE", set, "-inf", now, "LIMIT", 0, most)
+  local ids = fitting(redis.call("ZRANGEBYSCORE", set, "-inf", now, "LIMIT", 0, most))
   looked_at = looked_at + #ids
   return ids
 end
 
 -- A due task becomes pending, or expired if that moment has passed too.
 local function begin(id, state, definition)
-  local _, _, expires = waits(definition)
-  if expires ~= "0" and tonumber(expires) <= now then
+  if has_expired(definition) then
     if move(state, "expired") then
       keep(id, state)
       count("expired")
@@ -34,8 +36,7 @@ end
 -- Only a waiting task expires; a held one comes back to `expiring` when it is given back. And only by
 -- what its definition says: this entry may be of an earlier run.
 local function expire(id, state, definition, queue)
-  local _, _, expires = waits(definition)
-  if expires ~= "0" and tonumber(expires) <= now
+  if has_expired(definition)
     and (state.status == "pending" or state.status == "scheduled" or state.status == "retrying")
     and move(state, "expired") then
     redis.call("ZREM", ready_of(queue), id)

@@ -1,26 +1,30 @@
 -- reap: take the tasks of a dead executor, or of a worker whose lease is over, back into the queue.
 --
--- include: keys clock tasks writes
+-- include: keys clock tasks writes term
 --
 -- KEYS[1] the shard's anchor
 --
--- ARGV[1] worker
--- ARGV[2] its dead executor; "" for all of them, which needs the worker's lease to be over
--- ARGV[3] the crash after which a task is poison
--- ARGV[4] pause before the re-run after a second crash, ms
--- ARGV[5] line for the attempts of each task that is charged with a crash
--- ARGV[6] most tasks to take back
--- ARGV[7] how many queues follow, N
--- ARGV[8...7+N] the queues that the dead executor may be idle on
--- ARGV[8+N...] ids of tasks that are known to have started, beyond those that are processing
+-- ARGV[1] term of the leader; 0 for none
+-- ARGV[2] worker
+-- ARGV[3] its dead executor; "" for all of them, which needs the worker's lease to be over
+-- ARGV[4] the crash after which a task is poison
+-- ARGV[5] pause before the re-run after a second crash, ms
+-- ARGV[6] line for the attempts of each task that is charged with a crash
+-- ARGV[7] line for those of each task of a lost worker that may have started, though nobody knows
+-- ARGV[8] most tasks to take back
+-- ARGV[9] how many queues follow, N
+-- ARGV[10...9+N] the queues that the dead executor may be idle on
+-- ARGV[10+N...] ids of tasks that are known to have started, beyond those that are processing
 --
 -- Returns {tasks taken back, 1 if nothing is left to take back}. {0, 1} if the worker has a lease.
 
-local worker, dead = ARGV[1], ARGV[2]
-local most_crashes, pause_ms, line = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-local limit, queue_count = tonumber(ARGV[6]), tonumber(ARGV[7])
+if is_over(ARGV[1]) then return LOST_LEAD end
+
+local worker, dead = ARGV[2], ARGV[3]
+local most_crashes, pause_ms, line, doubt = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local limit, queue_count = tonumber(ARGV[8]), tonumber(ARGV[9])
 local started = {}
-for i = 8 + queue_count, #ARGV do
+for i = 10 + queue_count, #ARGV do
   started[ARGV[i]] = true
 end
 
@@ -32,13 +36,17 @@ if dead == "" then
   executors = redis.call("SMEMBERS", executors_of(worker))
 end
 
+-- The last line of a task that is given up says so first.
+local poison = string.gsub(line, '"error":"', '"error":"Poison: it crashed too often. ', 1)
+
 -- Charge a started task with the crash. Returns the moment it may run again, or nothing if it is poison.
 local function crash(state)
   if state.status == "assigned" then state.starts = state.starts + 1 end
   state.crashes = state.crashes + 1
-  append_to_run(state, line, state.starts)
+  local is_poison = state.crashes >= most_crashes
+  append_to_run(state, is_poison and poison or line, state.starts)
   count("crashed")
-  if state.crashes >= most_crashes then
+  if is_poison then
     move(state, "failed")
     count("failed")
     return nil
@@ -54,34 +62,35 @@ end
 local taken = 0
 local emptied = {}
 for _, executor in ipairs(executors) do
-  local ids = {}
-  for _, id in ipairs(redis.call("HKEYS", held_by(executor))) do
-    if taken == limit then break end
-    taken = taken + 1
-    ids[#ids + 1] = id
-  end
+  local held = redis.call("HKEYS", held_by(executor))
+  local ids = fitting({ unpack(held, 1, math.min(#held, limit - taken)) })
+  taken = taken + #ids
   local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
   for n, id in ipairs(ids) do
     local state = read_state(states[n])
-    if started[id] or state.status == "processing" then
+    if not definitions[n] then
+      -- It is none: whatever left it here must not keep the others from coming back.
+    elseif started[id] or state.status == "processing" then
       local at = crash(state)
       keep(id, state)
       if at then place(id, definitions[n], at) end
     elseif move(state, "pending") then
+      if dead == "" then append_to_run(state, doubt, 0) end
       keep(id, state)
       place(id, definitions[n], now)
     end
   end
   if #ids > 0 then redis.call("HDEL", held_by(executor), unpack(ids)) end
-  if redis.call("EXISTS", held_by(executor)) == 0 then emptied[#emptied + 1] = executor end
+  if #ids == #held then emptied[#emptied + 1] = executor end
 end
 
 for _, executor in ipairs(emptied) do
-  for i = 8, 7 + queue_count do
+  for i = 10, 9 + queue_count do
     redis.call("ZREM", idle_of(ARGV[i]), executor)
   end
   redis.call("SREM", executors_of(worker), executor)
   redis.call("HDEL", OFFERS, executor)
+  redis.call("HDEL", TAKERS, executor)
   redis.call("DEL", wake_of(executor))
 end
 write_all()

@@ -8,12 +8,14 @@
 -- ARGV[1] executor
 -- ARGV[2...] two for each task: id, token
 --
--- Returns the ids that went back; one that is not held under that token is left alone.
+-- Returns {tasks looked at, ids that went back}; one that is not held under that token is left alone. Of big
+-- tasks only the first are looked at.
 
 local executor, ids = ARGV[1], {}
 for i = 2, #ARGV, 2 do
   ids[#ids + 1] = ARGV[i]
 end
+ids = fitting(ids)
 
 local released = {}
 local tokens, states, definitions = ask(held_by(executor), ids), ask(STATES, ids), ask(PAYLOADS, ids)
@@ -29,4 +31,4 @@ for n, id in ipairs(ids) do
 end
 if #released > 0 then redis.call("HDEL", held_by(executor), unpack(released)) end
 write_all()
-return released
+return { #ids, released }

@@ -6,15 +6,16 @@
 --
 -- ARGV[1] id
 -- ARGV[2] definition of the new run
--- ARGV[3] status, ARGV[4] run, ARGV[5] version, ARGV[6] attempts of the task as the database has them;
---   used if Redis has forgotten it
+-- ARGV[3] status, ARGV[4] epoch, ARGV[5] run, ARGV[6] version, ARGV[7] attempts of the task as the database has
+--   them; used if Redis has forgotten it
 --
 -- Returns "" when it is pending again, else the status that does not allow it.
 
 local id, definition = ARGV[1], ARGV[2]
 local state = read_state(redis.call("HGET", STATES, id))
 if redis.call("HEXISTS", PAYLOADS, id) == 0 then
-  state.status, state.run, state.version, state.attempts = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+  state.status, state.epoch, state.run, state.version = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+  state.attempts = ARGV[7]
 end
 
 local before = state.status

@@ -47,6 +47,7 @@ local function too_many_queues()
     if redis.call("EXISTS", ready_of(queue), scheduled_of(queue)) == 0
       and redis.call("SISMEMBER", PAUSED, queue) == 0 then
       redis.call("SREM", QUEUES, queue)
+      redis.call("HDEL", ARRIVALS, queue)
     end
   end
   return news > 0 and redis.call("SCARD", QUEUES) + news > most_queues
@@ -73,6 +74,9 @@ for i = 5, #ARGV, 3 do
 end
 
 redis.call("HSET", PAYLOADS, unpack(payloads))
+for queue, tasks in pairs(queues) do
+  redis.call("HINCRBY", ARRIVALS, queue, tasks)
+end
 count("submitted", #ids)
 write_all()
 return { "ok" }

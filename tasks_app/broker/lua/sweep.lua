@@ -1,13 +1,16 @@
 -- sweep: cancel a slice of what a purge has put aside.
 --
--- include: keys clock tasks writes
+-- include: keys clock tasks writes term
 --
 -- KEYS[1] the shard's anchor
 --
--- ARGV[1] most tasks to look at
--- ARGV[2] line for their attempts
+-- ARGV[1] term of the leader; 0 for none
+-- ARGV[2] most tasks to look at
+-- ARGV[3] line for their attempts
 --
 -- Returns {tasks cancelled, 1 if more is put aside}.
+
+if is_over(ARGV[1]) then return LOST_LEAD end
 
 local set = redis.call("LINDEX", ASIDE, 0)
 if not set then return { 0, 0 } end
@@ -18,7 +21,7 @@ local function is_back(id, state, queue)
   return redis.call("ZSCORE", ready_of(queue), id) or redis.call("ZSCORE", scheduled_of(queue), id)
 end
 
-local ids = redis.call("ZRANGE", set, 0, tonumber(ARGV[1]) - 1)
+local ids = fitting(redis.call("ZRANGE", set, 0, tonumber(ARGV[2]) - 1))
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
 local cancelled = 0
 for n, id in ipairs(ids) do
@@ -26,7 +29,7 @@ for n, id in ipairs(ids) do
   if definitions[n] and state.owner == "" then
     local queue, _, expires = waits(definitions[n])
     if not is_back(id, state, queue) and move(state, "cancelled") then
-      append_to_run(state, ARGV[2], 0)
+      append_to_run(state, ARGV[3], 0)
       keep(id, state)
       count("cancelled")
       if expires ~= "0" then redis.call("ZREM", expiring_of(queue), id) end

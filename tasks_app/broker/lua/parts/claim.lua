@@ -69,25 +69,18 @@ local function take(queues, limit)
   return ids, ranks, homes
 end
 
--- The text of a state that is held by the executor now; nothing if the table of moves does not allow it.
-local function assigned(raw, executor)
-  local state = read_state(raw)
-  return move(state, "assigned", executor) and write_state(state)
-end
-
 -- Choose the tasks to hold, and end those that have expired (write_all() stores that). Adds to what is
 -- held (id, token, ...), to its states (id, state, ...) and to the answer; returns its definitions' bytes.
 local function choose(executor, token, ids, held, states, answer)
   local bytes = 0
-  local first = assigned(false, executor) -- of all that are claimed for the first time
+  local first = assigned(false, "pending", executor) -- of all that are claimed for the first time
   local definitions, before = ask(PAYLOADS, ids), ask(STATES, ids)
   for n, id in ipairs(ids) do
     local definition = definitions[n]
     if definition then -- else it was forgotten, which only a final task is
-      local _, _, expires = waits(definition)
       local written = first
-      if before[n] then written = assigned(before[n], executor) end
-      if expires ~= "0" and tonumber(expires) <= now then
+      if before[n] then written = assigned(before[n], "pending", executor) end
+      if has_expired(definition) then
         local state = read_state(before[n])
         if move(state, "expired") then
           keep(id, state)
@@ -109,7 +102,6 @@ local function choose(executor, token, ids, held, states, answer)
 end
 
 local FIRST_LOOK = 32 -- tasks; then twice as many each time
-local MOST_BYTES = 8 * 1024 * 1024 -- of definitions, at which no further look is taken
 
 -- Returns three for each task that the executor holds now. Big tasks come in smaller numbers than asked for.
 local function claim(executor, token, queues, limit)
@@ -126,22 +118,26 @@ local function claim(executor, token, queues, limit)
   for n = first, #ids do
     add(ready, homes[n], ranks[n], ids[n]) -- back to its place
   end
-  if #held > 0 then
-    redis.call("HSET", STATES, unpack(states))
-    redis.call("HSET", held_by(executor), unpack(held))
-  end
+  if #held > 0 then hold(executor, states, held) end
   return answer
 end
 
--- Put the executor among the idle for so long; or take it off, so that no wake-up is wasted on it.
--- Returns "1" if it is among them now.
-local function register(executor, queues, idle_ms, was_idle, offer)
-  if idle_ms == 0 and was_idle == "0" then return "0" end
-  if idle_ms > 0 and offer ~= "" then
-    redis.call("HSET", OFFERS, executor, offer)
+local function offer_in(hash, executor, token)
+  if token then
+    redis.call("HSET", hash, executor, token)
   else
-    redis.call("HDEL", OFFERS, executor)
+    redis.call("HDEL", hash, executor)
   end
+end
+
+-- Put the executor among the idle for so long; or take it off, so that no wake-up is wasted on it. Whoever
+-- wakes it may hand it a task only if it serves one queue: a more urgent one might wait in another.
+-- Returns "1" if it is among the idle now.
+local function register(executor, queues, idle_ms, was_idle, offer, steals)
+  if idle_ms == 0 and was_idle == "0" then return "0" end
+  local offers = idle_ms > 0 and offer ~= ""
+  offer_in(OFFERS, executor, offers and #queues == 1 and offer)
+  offer_in(TAKERS, executor, offers and steals and offer)
   for _, queue in ipairs(queues) do
     if idle_ms > 0 then
       redis.call("ZADD", idle_of(queue), now + idle_ms, executor)

@@ -10,6 +10,25 @@ local function ask(key, ids)
   return redis.call("HMGET", key, unpack(ids))
 end
 
+-- Whether the moment by which a task had to begin has passed.
+local function has_expired(definition)
+  local _, _, expires = waits(definition)
+  return expires ~= "0" and tonumber(expires) <= now
+end
+
+-- As many of the first ids as have definitions and states of so many bytes in all calls together, but at
+-- least one: a thousand big tasks at once would make everybody else wait.
+local MOST_BYTES = 8 * 1024 * 1024
+local bytes_taken = 0
+local function fitting(ids)
+  for n, id in ipairs(ids) do
+    local bytes = redis.call("HSTRLEN", PAYLOADS, id) + redis.call("HSTRLEN", STATES, id)
+    if bytes_taken > 0 and bytes_taken + bytes > MOST_BYTES then return { unpack(ids, 1, n - 1) } end
+    bytes_taken = bytes_taken + bytes
+  end
+  return ids
+end
+
 local HEADER = "^(%a+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|(%d+)\n(.*)$"
 
 -- The state as a table; that of a task which merely waits is not stored.
@@ -62,4 +81,16 @@ end
 
 local function write_state(state)
   return header_of(state) .. state.attempts
+end
+
+-- The text of a state that an executor holds from now on; nothing if it was not as `before` says.
+local function assigned(raw, before, executor)
+  local state = read_state(raw)
+  return state.status == before and move(state, "assigned", executor) and write_state(state)
+end
+
+-- Write down what an executor holds from now on: {id, state, ...} and {id, token, ...}.
+local function hold(executor, states, tokens)
+  redis.call("HSET", STATES, unpack(states))
+  redis.call("HSET", held_by(executor), unpack(tokens))
 end

@@ -52,21 +52,23 @@ local function handed_over(queue, executor)
   if redis.call("SISMEMBER", PAUSED, queue) == 1 then return end
   local id = redis.call("ZRANGE", ready_of(queue), 0, 0)[1]
   local definition = id and redis.call("HGET", PAYLOADS, id)
-  if not definition then return end
-  local _, _, expires = waits(definition)
-  if expires ~= "0" and tonumber(expires) <= now then return end
-  local state = read_state(redis.call("HGET", STATES, id))
-  if not move(state, "assigned", executor) then return end
-  local written = write_state(state)
+  if not definition or has_expired(definition) then return end
+  local written = assigned(redis.call("HGET", STATES, id), "pending", executor)
+  if not written then return end
   redis.call("ZREM", ready_of(queue), id)
-  redis.call("HSET", STATES, id, written)
-  redis.call("HSET", held_by(executor), id, token)
+  hold(executor, { id, written }, { id, token })
   return token .. " " .. id .. " " .. #written .. "\n" .. written .. definition
+end
+
+local TOKEN_MS = 5000
+
+local function push_wake(executor, word)
+  redis.call("RPUSH", wake_of(executor), word)
+  redis.call("PEXPIRE", wake_of(executor), TOKEN_MS)
 end
 
 -- Every move into ready ends here: up to ten executors with a free slot hear of it.
 local MOST_WOKEN = 10
-local TOKEN_MS = 5000
 
 local function wake(queue, tasks)
   local idle = idle_of(queue)
@@ -77,9 +79,7 @@ local function wake(queue, tasks)
       redis.call("DEL", idle)
       return
     end
-    local list = wake_of(last[1])
-    redis.call("RPUSH", list, handed_over(queue, last[1]) or "1")
-    redis.call("PEXPIRE", list, TOKEN_MS)
+    push_wake(last[1], handed_over(queue, last[1]) or "1")
   end
 end
 
