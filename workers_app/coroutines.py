@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 
@@ -14,19 +15,25 @@ MOST_COROUTINES = 100  # at once, in one executor
 
 
 class Coroutines:
-    """Runs ``work(job)`` for each job that is handed over."""
+    """Runs ``work(job)`` for each job that is handed over; what is too much waits."""
 
     def __init__(self, work: Callable[[Job], Awaitable[None]], freed: threading.Event):
         self._work = work
         self._freed = freed  # set when there is room again
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task] = set()  # the loop itself holds them weakly only
+        self._waiting: deque[Job] = deque()
         self._lock = threading.Lock()
         self.load = 0  # jobs handed over and not done
 
     @property
     def room(self) -> int:
-        return MOST_COROUTINES - self.load
+        return max(0, MOST_COROUTINES - self.load)
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs have to wait until others have ended."""
+        return max(0, self.load - MOST_COROUTINES)
 
     def give(self, jobs: list[Job]) -> None:
         """Start some jobs."""
@@ -41,10 +48,16 @@ class Coroutines:
         threading.Thread(target=self._loop.run_forever, name="coroutines", daemon=True).start()
 
     def _begin(self, jobs: list[Job]) -> None:
-        for job in jobs:
+        self._waiting.extend(jobs)
+        while self._waiting and len(self._tasks) < MOST_COROUTINES:
+            job = self._waiting.popleft()
             task = self._loop.create_task(self._run(job), context=Context())
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task) -> None:
+        self._tasks.discard(task)
+        self._begin([])
 
     async def tidy(self) -> None:
         """Put the database connections in order, if any of the tasks ever opened one."""

@@ -1,6 +1,7 @@
 """An exception as text: whatever its class does, and whatever is in its message."""
 
 import traceback
+from collections.abc import Collection
 
 LONGEST_ERROR = 16 * 1024  # characters
 LONGEST_TRACEBACK = 64 * 1024
@@ -24,12 +25,12 @@ def message_of(error: BaseException) -> str:
         return f"<its text cannot be had: {type_path(second)}>"
 
 
-def traceback_of(error: BaseException, own_frames: int = 0) -> str:
-    """Its traceback as Python prints it, without ``own_frames`` of ours at the outer end."""
+def traceback_of(error: BaseException, own_files: Collection[str] = ()) -> str:
+    """Its traceback as Python prints it, without the frames of ``own_files`` at the outer end."""
     try:
         outer = error.__traceback__
-        for _ in range(own_frames):
-            outer = outer and outer.tb_next
+        while outer is not None and outer.tb_frame.f_code.co_filename in own_files:
+            outer = outer.tb_next
         lines = traceback.format_exception(type(error), error, outer, limit=-MOST_FRAMES)
         return clean("".join(lines), LONGEST_TRACEBACK)
     except BaseException:  # noqa: BLE001 (it calls user code to print)

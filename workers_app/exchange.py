@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 from uuid import uuid4
@@ -16,7 +16,8 @@ from tasks_app.exceptions import TaskSystemError
 
 from .board import Board
 from .lanes import Lane
-from .timing import pause_before_try
+from .spooler import Spooler
+from .timing import limit_ms, pause_before_try
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ class Exchanger:
     """Reports what is done and claims more. The main loop and the courier share it.
 
     Redis remembers the last request of each executor only, so that a second call must not begin
-    before the first one is answered. Outcomes stay here until it is: Redis may be away for as long
-    as it likes, and nothing new is claimed meanwhile.
+    before the first one is answered. Outcomes stay here until it is, and are on disk meanwhile:
+    Redis may be away for as long as it likes, and nothing new is claimed until it is back.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Exchanger:
         executor: str,
         worker: str,
         board: Board,
+        spooler: Spooler,
         is_stopping: Callable[[], bool] = lambda: False,
     ):
         self.broker = broker
         self.executor = executor
         self.worker = worker
         self.board = board
+        self.spooler = spooler
         self.calls = 0  # that were answered
         self.lock = threading.Lock()
         self._is_stopping = is_stopping
@@ -53,16 +56,19 @@ class Exchanger:
         self._offer = ""  # token under which Redis may hand it a task while it is idle
 
     def exchange(
-        self, lane: Lane, limit: int, idle_ms: int = 0, offer: str = ""
+        self, lane: Lane, limit: int, idle_ms: int = 0, offer: str = "", *, steals: bool = False
     ) -> tuple[Exchange, list[int]]:
-        """Report what is done in a lane, and claim up to ``limit`` tasks; with their slots."""
+        """Report what is done in a lane, and claim up to ``limit`` tasks; with their slots.
+
+        One that goes idle may offer to be handed a task; or, if it steals, many at once.
+        """
         with self.lock:
             batch = _batch(lane)
             settlements = [settlement for _, settlement in batch]
             self._offer = offer or self._offer
-            answer = self._until_answered(
-                partial(self._exchange, lane, settlements, idle_ms, offer, uuid4().hex), limit
-            )
+            request = uuid4().hex
+            call = partial(self._exchange, lane, settlements, idle_ms, offer, steals, request)
+            answer = self._until_answered(call, limit, lane, settlements)
             self._forget(batch)
             if answer.stale:
                 logger.warning("event=stale executor=%s tasks=%s", self.executor, answer.stale)
@@ -81,7 +87,10 @@ class Exchanger:
         """
         with self.lock:
             if answer is None or answer.token != self._offer:
-                answer = self._until_answered(partial(self._withdraw, lane, self._offer), 0)
+                is_named = answer is None and len(lane.queues) == 1  # one may have come by name
+                answer = self._until_answered(partial(self._withdraw, lane, self._offer), 0, lane)
+                if len(answer.claimed) > is_named:
+                    self.board.count_stolen(len(answer.claimed))
             self._offer = ""
             slots = self._put(answer)
         self._refuse_unreadable(lane, answer)
@@ -98,12 +107,12 @@ class Exchanger:
             self.broker.start(self.executor, ids, lane.shard)
 
     def _exchange(
-        self, lane: Lane, settlements: list[Settlement], idle_ms: int, offer: str, request: str,
-        limit: int,
+        self, lane: Lane, settlements: list[Settlement], idle_ms: int, offer: str, steals: bool,
+        request: str, limit: int,
     ) -> Exchange:  # fmt: skip
         return self.broker.exchange(
             self.executor, self.worker, lane.queues, limit=limit, settlements=settlements,
-            idle_ms=idle_ms, offer=offer, request=request, shard=lane.shard,
+            idle_ms=idle_ms, offer=offer, steals=steals, request=request, shard=lane.shard,
         )  # fmt: skip
 
     def _withdraw(self, lane: Lane, offer: str, _: int) -> Exchange:
@@ -112,9 +121,14 @@ class Exchanger:
     def _put(self, answer: Exchange) -> list[int]:
         if not answer.claimed:
             return []
-        return self.board.put([task.message.id for task in answer.claimed], answer.token)
+        messages = [task.message for task in answer.claimed]
+        limits = [limit_ms(each.timeout) if each.timeout else 0 for each in messages]
+        return self.board.put([message.id for message in messages], answer.token, limits)
 
-    def _until_answered(self, call: Callable[[int], Exchange], limit: int) -> Exchange:
+    def _until_answered(
+        self, call: Callable[[int], Exchange], limit: int, lane: Lane,
+        settlements: Sequence[Settlement] = (),
+    ) -> Exchange:  # fmt: skip
         """Make a call for up to ``limit`` tasks, again and again; for none once we must stop."""
         failures = 0
         while True:
@@ -124,6 +138,7 @@ class Exchanger:
             except (TaskSystemError, RedisError) as error:
                 failures += 1
                 self._is_unsure = True
+                self.spooler.note_away(lane.shard, settlements)
                 if failures % TRIES_A_LINE == 1:
                     logger.warning("event=redis_away executor=%s error=%s", self.executor, error)
                 time.sleep(pause_before_try(failures, self._rng))
@@ -131,6 +146,7 @@ class Exchanger:
                     limit = 0
         if failures:
             logger.info("event=redis_back executor=%s tries=%d", self.executor, failures)
+        self.spooler.note_delivered(settlements)
         return answer
 
     def _forget(self, batch: list[tuple[int, Settlement]]) -> None:

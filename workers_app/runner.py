@@ -5,6 +5,7 @@ import resource
 import sys
 from collections.abc import Callable
 from contextvars import Context
+from inspect import getfile
 from random import Random
 from time import thread_time, time_ns
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from tasks_app.states import Status
 
 from .database import tidy
 from .errors import message_of, traceback_of, type_path
+from .interrupts import Interrupts
 from .job import Job
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 WORTH_MEASURING_US = 1_000  # a shorter attempt is not worth a look at its CPU time and memory
 LONGEST_RELEASE_MS = 60_000  # a task of an unknown type is tried again at least this often
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
+
+OWN_FILES = (__file__, getfile(Interrupts))  # whose frames are of no interest to users
 
 NONE = type(None)
 RETURNED = Status.COMPLETED.value  # plain text: reading an enum's value costs more than encoding it
@@ -54,8 +58,9 @@ class Refused(Exception):
 class Runner:
     """Runs the tasks of one executor, from any of its threads."""
 
-    def __init__(self, worker: str):
+    def __init__(self, worker: str, interrupts: Interrupts):
         self.worker = worker
+        self.interrupts = interrupts
         self.ahead_us = 0  # the server's clock against ours
         self.begin_slice(now_us() // 1000)
         self.types = task_types()
@@ -68,8 +73,11 @@ class Runner:
         self._hears_start = is_heard(signals.task_started)
         self._hears_end = is_heard(signals.task_finished)
 
-    def run(self, job: Job) -> Settlement:
-        """Run a sync task, in a context of its own, and put its database connections in order."""
+    def run(self, job: Job) -> Settlement | None:
+        """Run a sync task, in a context of its own, and put its database connections in order.
+
+        Return None if it was cancelled meanwhile.
+        """
         unfit = self._unfit(job)
         if unfit is not None:
             return unfit
@@ -78,23 +86,25 @@ class Runner:
         finally:
             tidy()
 
-    async def arun(self, job: Job) -> Settlement:
-        """Run a coroutine task."""
+    async def arun(self, job: Job) -> Settlement | None:
+        """Run a coroutine task, with the same outcome."""
         unfit = self._unfit(job)
         if unfit is not None:
             return unfit
         begun = Begun(now_us(), 0.0)
         try:
             function, args = self._call(job, begun)
-            return self._returned(job, begun, await function(*args, **job.message.kwargs))
+            coroutine = function(*args, **job.message.kwargs)
+            return self._returned(job, begun, await self.interrupts.acall(job, coroutine))
         except BaseException as error:  # noqa: BLE001 (SystemExit too is a failure of the task)
             return self._raised(job, begun, error)
 
-    def _attempt(self, job: Job) -> Settlement:
+    def _attempt(self, job: Job) -> Settlement | None:
         begun = Begun(time_ns() // 1000, thread_time())
         try:
             function, args = self._call(job, begun)
-            return self._returned(job, begun, function(*args, **job.message.kwargs))
+            value = self.interrupts.call(job, function, args, job.message.kwargs)
+            return self._returned(job, begun, value)
         except BaseException as error:  # noqa: BLE001 (SystemExit too is a failure of the task)
             return self._raised(job, begun, error)
 
@@ -166,8 +176,11 @@ class Runner:
             self._tell_finished(job, attempt)
         return Settlement(id=job.message.id, token=job.token, outcome="completed", line=line)
 
-    def _raised(self, job: Job, begun: Begun, error: BaseException) -> Settlement:
+    def _raised(self, job: Job, begun: Begun, error: BaseException) -> Settlement | None:
         """Called inside the except block: who hears of it may ask for the exception."""
+        if self.interrupts.is_cancelled(job):
+            return None
+        self.interrupts.explain(error, job)
         message = job.message
         is_refused = isinstance(error, Refused)
         failures = job.state.failures + 1
@@ -177,7 +190,7 @@ class Runner:
             outcome=FAILED if is_last else RETRYING,
             error_type=type_path(cause),
             error=message_of(cause),
-            traceback=traceback_of(cause, 0 if is_refused else 1),
+            traceback=traceback_of(cause, () if is_refused else OWN_FILES),
             **self._measured(job, begun),
         )
         logger.warning(

@@ -1,5 +1,6 @@
 """How much to claim at once, and how long to wait: numbers in, numbers out."""
 
+from math import ceil
 from random import Random
 
 MOST_A_SLICE = (
@@ -7,6 +8,7 @@ MOST_A_SLICE = (
 )
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 3.0  # seconds between two tries to reach Redis
 LONGEST_RESPAWN = 30.0  # seconds before a child that keeps dying is replaced
+LONGEST_LIMIT = 2**53  # ms; of an attempt, longer ones count as that
 
 
 class Mean:
@@ -26,6 +28,11 @@ def tasks_worth(seconds: float, mean_seconds: float) -> int:
     if mean_seconds * MOST_A_SLICE <= seconds:
         return MOST_A_SLICE
     return max(1, int(seconds / mean_seconds))
+
+
+def limit_ms(seconds: float) -> int:
+    """A time limit in whole milliseconds; at least one of them, since 0 would be none."""
+    return max(1, ceil(min(seconds * 1000, LONGEST_LIMIT)))
 
 
 def pause_before_try(failures: int, rng: Random) -> float:

@@ -10,6 +10,18 @@ from pathlib import Path
 from tasks_app.compat import task
 
 from .awkward import elsewhere  # noqa: F401  to be found, like any other
+from .effects import (  # noqa: F401  and so are those
+    effect,
+    effect_after_failures,
+    effect_in_c,
+    effect_in_coroutine,
+    effect_of_poison,
+    effect_until,
+    effect_with_memory,
+    effect_with_result,
+    effect_without_end,
+)
+from .stubborn import *  # noqa: F403
 
 
 @task

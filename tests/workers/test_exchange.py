@@ -7,10 +7,17 @@ from tasks_app.broker.broker import IDLE_MS
 from workers_app.board import Board
 from workers_app.exchange import Exchanger
 from workers_app.lanes import Lane
+from workers_app.spool import Spool
+from workers_app.spooler import Spooler
 
-from ..lua.world import executor_of, ids_of, submitted
+from ..lua.world import claim, executor_of, ids_of, submitted
 
 LANE = Lane(0, ["default"])
+
+
+@pytest.fixture
+def spooler(tmp_path):
+    return Spooler(Spool(tmp_path / "spools" / "one", "w1:0:aa", 10_000), [LANE])
 
 
 @pytest.fixture
@@ -21,9 +28,9 @@ def board():
 
 
 @pytest.fixture
-def exchanger(broker, board):
+def exchanger(broker, board, spooler):
     """Idle, with an offer."""
-    exchanger = Exchanger(broker, executor_of(broker), "w1", board)
+    exchanger = Exchanger(broker, executor_of(broker), "w1", board, spooler)
     exchanger.exchange(LANE, 1, IDLE_MS, "offered")
     return exchanger
 
@@ -58,3 +65,36 @@ def test_after_it_was_accepted_nothing_more_is_handed_over(broker, exchanger):
 
     assert broker.held_ids(exchanger.executor) == {}
     assert broker.must_get(one.id).state.owner == ""
+
+
+def test_a_stolen_bunch_that_came_with_a_mere_wake_up_is_taken_and_counted(broker, board, spooler):
+    lane = Lane(0, ["default", "mail"])
+    exchanger = Exchanger(broker, executor_of(broker), "w1", board, spooler)
+    tasks = submitted(broker, 5)
+    victim = executor_of(broker, "w2")
+    got = claim(broker, victim)
+    exchanger.exchange(lane, 1, IDLE_MS, "offered", steals=True)
+    held = {task.message.id: got.token for task in got.claimed}
+    moved = broker.steal(victim, exchanger.executor, held)
+
+    answer, slots = exchanger.accept(lane, broker.wait(exchanger.executor, 60))
+
+    assert ids_of(answer) == [task.id for task in tasks] == moved
+    assert board.held() == {task.id: "offered" for task in tasks}
+    assert (len(slots), board.counts().stolen) == (5, 5)
+
+
+def test_a_task_that_was_handed_over_by_name_is_not_stolen(broker, board, exchanger):
+    submitted(broker)
+
+    exchanger.accept(LANE, None)  # it heard nothing of it
+
+    assert (len(board.held()), board.counts().stolen) == (1, 0)
+
+
+def test_limits_stand_on_the_board(broker, board, exchanger):
+    submitted(broker, 1, timeout=0.0001)
+    _, slots = exchanger.accept(LANE, None)
+    board.start(slots[0])
+
+    assert board.attempts()[0].timeout_ms == 1

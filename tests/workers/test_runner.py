@@ -13,8 +13,10 @@ from tasks_app.compat import signals, task_backends
 from tasks_app.message import State, TaskMessage, now_us
 from tasks_app.registry import TaskType
 from tasks_app.states import Status
+from workers_app.board import Board
 from workers_app.database import tidy
 from workers_app.errors import LONGEST_TRACEBACK
+from workers_app.interrupts import Interrupts
 from workers_app.job import Job
 from workers_app.lanes import Lane
 from workers_app.runner import Runner
@@ -37,8 +39,12 @@ def declared(function):
     return task
 
 
+def new_runner():
+    return Runner("w", Interrupts(Board()))
+
+
 def run(function, *args, **options):
-    settlement = Runner("w").run(job(function, *args, **options))
+    settlement = new_runner().run(job(function, *args, **options))
     return settlement, json.loads(settlement.line or b"{}")
 
 
@@ -161,7 +167,7 @@ def test_a_task_whose_expiry_has_passed_since_the_claim_goes_back_unstarted():
 
 
 def test_the_servers_clock_decides_about_expiry():
-    runner = Runner("w")
+    runner = new_runner()
     runner.begin_slice(now_us() // 1000 - 60_000)  # the server is a minute behind
 
     assert runner.run(job(returns(1), expires_us=now_us() - 1)).outcome == "completed"
@@ -175,7 +181,7 @@ def test_a_coroutine_is_run_by_the_same_rules():
     async def leave():
         raise SystemExit
 
-    runner = Runner("w")
+    runner = new_runner()
 
     async def both():
         return [
@@ -212,7 +218,7 @@ def test_listeners_hear_of_the_start_and_of_the_end_and_cannot_change_it():
     signals.task_started.connect(listen)
     signals.task_finished.connect(listen)
     try:
-        settlement = Runner("w").run(real)
+        settlement = new_runner().run(real)
     finally:
         signals.task_started.disconnect(listen)
         signals.task_finished.disconnect(listen)
