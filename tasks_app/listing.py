@@ -12,14 +12,14 @@ from django.db.models import QuerySet
 
 from .broker import broker, keys
 from .broker.glance import Glance
-from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, level_of
+from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, State, level_of
 from .models import TaskRecord
 from .pagination import bounds, floor
 from .states import FINAL, HELD, Status
 
 FIELDS = (
     "id", "type", "queue", "priority", "status", "worker", "submitted_us", "started_us",
-    "finished_us", "run", "version", "failures", "deadline_missed", "error",
+    "finished_us", "epoch", "run", "version", "failures", "deadline_missed", "error",
 )  # fmt: skip  # not the payloads and results
 MOST_CHANGES = 500  # entries read at once
 MOST_READS = 100
@@ -158,10 +158,15 @@ def _overlaid(row: TaskRecord | None, glance: Glance) -> TaskRecord:
     """The task as Redis has it, with what only the row knows."""
     if row is None:
         row = TaskRecord(id=glance.id)
-    elif (glance.state.run, glance.state.version) <= (row.run, row.version):
+    elif _stand(glance.state) <= _stand(row):
         return row
     _overlay(row, glance)
     return row
+
+
+def _stand(of: TaskRecord | State) -> tuple[int, int, int]:
+    """How far a task is; the greater, the newer."""
+    return of.epoch, of.run, of.version
 
 
 def _overlay(row: TaskRecord, glance: Glance) -> None:

@@ -27,11 +27,15 @@ def find_many(ids: Iterable[str]) -> dict[str, StoredTask]:
 
     Redis forgets a task only after the database has committed it: so a task that Redis does not
     know is in the database, unless it was never submitted, or was opened again in between, and
-    then Redis knows it. Hence three looks, and no gap.
+    then Redis knows it. Hence three looks, and no gap. The last one is at what the database could
+    not take as a row.
+
+    Raise QueueUnavailable while Redis is away, also for a task that the database knows as final:
+    it may have been opened again since.
     """
     wanted = [task_id for task_id in ids if is_id(task_id)]
-    found = broker().get_many(wanted) if wanted else {}
-    for look in (_recorded, broker().get_many):
+    found = _live(wanted) if wanted else {}
+    for look in (_recorded, _live, _quarantined):
         missing = [task_id for task_id in wanted if task_id not in found]
         if not missing:
             break
@@ -39,7 +43,21 @@ def find_many(ids: Iterable[str]) -> dict[str, StoredTask]:
     return found
 
 
+def _live(ids: list[str]) -> dict[str, StoredTask]:
+    try:
+        return broker().get_many(ids)
+    except ValueError:  # one cannot be read; the others are not to suffer for it
+        if len(ids) == 1:
+            return {}
+        return {task_id: task for each in ids for task_id, task in _live([each]).items()}
+
+
 def _recorded(ids: list[str]) -> dict[str, StoredTask]:
     # By name: this module may be imported while the apps are still loading.
     records = apps.get_model("tasks_app", "TaskRecord").objects
     return {record.id: record.stored for record in records.filter(id__in=ids)}
+
+
+def _quarantined(ids: list[str]) -> dict[str, StoredTask]:
+    rows = apps.get_model("tasks_app", "Quarantine").objects
+    return {row.task_id: row.stored for row in rows.filter(task_id__in=ids).order_by("id")}

@@ -6,9 +6,22 @@ from functools import cached_property
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from msgspec import structs
 
-from .message import State, StoredTask, TaskMessage, level_of, moment
+from .message import (
+    UNREADABLE,
+    Attempt,
+    State,
+    StoredTask,
+    TaskMessage,
+    level_of,
+    moment,
+    us_of,
+)
 from .states import FINAL, Status
+
+# Texts that message.py did not write, and numbers that are no moments.
+UNREADABLE_ERRORS = (ValueError, OverflowError, RecursionError)
 
 
 class TaskRecord(models.Model):
@@ -94,9 +107,65 @@ class Quarantine(models.Model):
     class Meta:
         verbose_name = _("quarantined task")
         verbose_name_plural = _("quarantine")
+        indexes = [models.Index(fields=["task_id"], name="quarantine_task")]
 
     def __str__(self) -> str:
         return self.task_id
+
+    @property
+    def stored(self) -> StoredTask:
+        """The task as far as it can be read; what cannot is replaced by the reason."""
+        return StoredTask(self._read_definition(), self._read_state())
+
+    def _read_definition(self) -> TaskMessage:
+        try:
+            message = TaskMessage.decode(bytes(self.definition))
+            for us in (message.submitted_us, message.run_after_us, message.deadline_us):
+                moment(us)
+        except UNREADABLE_ERRORS:
+            message = TaskMessage(
+                id=self.task_id, type=UNREADABLE, submitted_us=us_of(self.created_at)
+            )
+        return message
+
+    def _read_state(self) -> State:
+        try:
+            state = State.decode(bytes(self.state))
+        except UNREADABLE_ERRORS:
+            state = State(status=Status.FAILED, failures=1)
+        try:
+            for attempt in state.attempts:
+                moment(attempt.started_us), moment(attempt.ended_us)
+        except UNREADABLE_ERRORS:
+            said = Attempt(run=state.run, outcome=state.status.value, error=self.reason)
+            state = structs.replace(state, lines=said.encode() + b"\n")
+        return state
+
+
+class Ledger(models.Model):
+    """How far the record is, as it says itself: one row, by which a Redis is judged.
+
+    A Redis that lacks the epoch was wiped; one that has not seen the last change was rolled back.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    epoch = models.BigIntegerField(default=0, help_text=_("0: none has begun"))
+    run_id = models.CharField(max_length=64, blank=True, help_text=_("of the server found sound"))
+    last_change = models.JSONField(
+        default=dict, blank=True, help_text=_("by shard: no row tells of a later change")
+    )
+    restored = models.BigIntegerField(default=0, help_text=_("tasks that Redis had lost"))
+    dropped = models.BigIntegerField(default=0, help_text=_("tasks that Redis had again"))
+    reconciled_at = models.DateTimeField(null=True, blank=True, help_text=_("the last time"))
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = _("ledger")
+        verbose_name_plural = _("ledger")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch}"
 
 
 class WorkerRecord(models.Model):

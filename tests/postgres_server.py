@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -18,10 +19,11 @@ START_SECONDS = 60
 # Waits until the test run closes its end of the pipe, as it does too when it is killed.
 KEEPER = """
 cat > /dev/null
-kill -QUIT "$1"
+pid="$1/data/postmaster.pid"
+[ -e "$pid" ] && kill -QUIT "$(head -n 1 "$pid")"
 tries=100
-while [ -e "$2/data/postmaster.pid" ] && [ $tries -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done
-rm -rf "$2"
+while [ -e "$pid" ] && [ $tries -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done
+rm -rf "$1"
 """
 
 
@@ -37,17 +39,26 @@ class PostgresServer:
 
     def start(self) -> None:
         self.directory.chmod(0o755)
-        programs = self._programs()
-        self._make_data(programs)
-        self.process = self._run(
-            programs / "postgres", "-D", self.data, "-k", self.data, "-c", "listen_addresses=",
-            "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
-        )  # fmt: skip
+        self._found = self._programs()
+        self._make_data(self._found)
         self.keeper = subprocess.Popen(
-            ["/bin/sh", "-c", KEEPER, "keeper", str(self.process.pid), str(self.directory)],
+            ["/bin/sh", "-c", KEEPER, "keeper", str(self.directory)],
             stdin=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start it on the data that it has."""
+        self.process = self._run(
+            self._found / "postgres", "-D", self.data, "-k", self.data, "-c", "listen_addresses=",
+            "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
+        )  # fmt: skip
         self._wait_until_ready()
+
+    def stop_at_once(self) -> None:
+        """End it in the middle of whatever it does; what was committed stays."""
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait()
 
     def close(self) -> None:
         self.keeper.stdin.close()

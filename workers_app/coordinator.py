@@ -12,18 +12,22 @@ from django.db import connections
 
 from tasks_app.broker import Broker, broker
 from tasks_app.broker.answers import Lead
+from tasks_app.broker.connection import GuardedLink
 
 from .leader import Candidate
 from .service import Service
 from .services.promoter import Promoter
 from .services.reaper import Reaper
+from .services.reconciler import Reconciler
 from .services.recorder import Recorder
 from .services.registrar import Registrar
 from .services.sampler import Sampler
+from .services.surveyor import Surveyor
 
 logger = logging.getLogger(__name__)
 
 BID_SECONDS = 1.0
+BID_AGAIN_SECONDS = 0.2  # while Redis does not answer: somebody has to open the gate soon
 STOP_SECONDS = 10.0  # for all services together to end their ticks
 LOOK_SECONDS = 0.2  # between two looks at what the signal handlers noted
 HUNG_SECONDS = 30.0  # a tick that takes longer is worth a line in the log, again and again
@@ -59,6 +63,10 @@ class Team:
         """Whether every service still runs."""
         return all(thread.is_alive() for thread in self._threads.values())
 
+    def has_lost_lead(self) -> bool:
+        """Whether a service was told that a later term has begun."""
+        return any(service.has_lost_lead for service in self._threads)
+
     def warn_of_hung(self) -> None:
         """Log services whose tick takes very long."""
         if time.monotonic() - self._warned_at < HUNG_SECONDS:
@@ -76,6 +84,8 @@ class Coordinator(Service):
         super().__init__(stopping)
         self._broker = queue
         self._candidate = Candidate(name, queue)
+        # The team may do nothing on a server that came back with less than it had.
+        self._guarded = Broker(GuardedLink(queue.link.url, timeout=queue.link.timeout))
         self._lead: Lead | None = None
         self._team: Team | None = None
 
@@ -86,13 +96,16 @@ class Coordinator(Service):
     def tick(self) -> float:
         """Bid, and start or stop the team accordingly; return the pause before the next bid."""
         lead = self._candidate.bid()
+        if self._team and self._team.has_lost_lead() and lead is self._lead:
+            self._candidate.abdicate()  # only a new term is higher than the one that was seen
+            lead = self._candidate.bid()
         if self._team and (lead is not self._lead or not self._team.is_whole()):
             self._stop_team()
         if lead and not self._team:
             self._start_team(lead)
         if self._team:
             self._team.warn_of_hung()
-        return BID_SECONDS
+        return BID_SECONDS if self._candidate.is_answered else BID_AGAIN_SECONDS
 
     def close(self) -> None:
         """Stop the team, record what is left, and let somebody else lead."""
@@ -101,9 +114,10 @@ class Coordinator(Service):
         if self._stop_team():
             self._record_the_rest()
             self._candidate.abdicate()  # else the lease runs out: what hangs may still act
+        self._guarded.link.close()
 
     def _start_team(self, lead: Lead) -> None:
-        self._lead, self._team = lead, Team(services(self._broker, lead))
+        self._lead, self._team = lead, Team(services(self._broker, self._guarded, lead))
         self._team.start()
         logger.info("event=leading coordinator=%s term=%d", self._candidate.name, lead.term)
 
@@ -115,16 +129,25 @@ class Coordinator(Service):
 
     def _record_the_rest(self) -> None:
         """So that the history is complete when everything has been stopped in order."""
-        recorder = Recorder(self._broker)
+        recorder = Recorder(self._guarded.under(self._lead.term))
         until = time.monotonic() + STOP_SECONDS
         while recorder.attempt() == 0 and time.monotonic() < until:
             pass
         connections.close_all()
 
 
-def services(queue: Broker, lead: Lead) -> list[Service]:
-    """The duties of a leader."""
-    return [Recorder(queue), Promoter(queue), Reaper(queue, lead), Sampler(queue), Registrar(queue)]
+def services(queue: Broker, guarded: Broker, lead: Lead) -> list[Service]:
+    """The duties of a leader, each under its term: a later leader's Redis refuses what they do."""
+    leaders, turn = guarded.under(lead.term), threading.Lock()
+    return [
+        Reconciler(queue.under(lead.term), turn),  # alone goes through the gate: it opens it
+        Recorder(leaders, turn),
+        Promoter(leaders),
+        Reaper(leaders, lead),
+        Sampler(leaders),
+        Registrar(leaders),
+        Surveyor(leaders),
+    ]
 
 
 def serve(name: str, stopping: threading.Event) -> None:

@@ -14,6 +14,8 @@ from django.db.models import BinaryField
 
 from tasks_app.models import Quarantine, TaskRecord
 
+from . import ledger
+from .ledger import Mark
 from .rows import Row, printable
 
 logger = logging.getLogger(__name__)
@@ -34,21 +36,22 @@ class Refused:
     reason: str
 
 
-def write(rows: Sequence[Row]) -> list[Refused]:
+def write(rows: Sequence[Row], mark: Mark | None = None) -> list[Refused]:
     """Write rows, each task once, in one transaction; return those that the database refuses.
 
-    A row that is older than what the database has changes nothing.
+    A row that is older than what the database has changes nothing. The same transaction moves the
+    ledger to ``mark``.
     """
     if not rows:
         return []
     try:
-        _upsert(rows)
+        _upsert(rows, mark)
     except REFUSALS as error:
         if len(rows) == 1:
             row = rows[0]
             return [Refused(row.id, row.definition, row.state, f"{type(error).__name__}: {error}")]
         half = len(rows) // 2
-        return write(rows[:half]) + write(rows[half:])
+        return write(rows[:half], mark) + write(rows[half:], mark)
     return []
 
 
@@ -64,7 +67,7 @@ def quarantine(refused: Sequence[Refused]) -> None:
         )
 
 
-def _upsert(rows: Sequence[Row]) -> None:
+def _upsert(rows: Sequence[Row], mark: Mark | None) -> None:
     connection = connections[router.db_for_write(TaskRecord)]
     # The driver's own cursor, since Django's would rewrite the long statement each time.
     with transaction.atomic(using=connection.alias), connection.wrap_database_errors:
@@ -75,6 +78,8 @@ def _upsert(rows: Sequence[Row]) -> None:
             for some in _slices(rows, _most_rows(connection.connection)):
                 values = list(chain.from_iterable(some))
                 connection.connection.execute(_from_values(len(some)), values)
+        if mark:
+            ledger.advance(mark, connection.alias)
 
 
 def _slices(rows: Sequence[Row], most: int) -> Iterator[Sequence[Row]]:

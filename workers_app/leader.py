@@ -20,6 +20,7 @@ class Candidate:
         self.name = f"{name}:{secrets.token_hex(4)}"
         self._fleet = broker.fleet
         self.lead: Lead | None = None  # None while somebody else leads, or Redis does not answer
+        self.is_answered = True  # whether Redis answered the last bid
 
     def bid(self) -> Lead | None:
         """Ask for the lead. Return it, the same object as long as it was never lost.
@@ -28,7 +29,9 @@ class Candidate:
         """
         try:
             lead = self._fleet.lead(self.name)
+            self.is_answered = True
         except (TaskSystemError, RedisError) as error:
+            self.is_answered = False
             if self.lead:
                 logger.warning("event=lead_given_up term=%d error=%s", self.lead.term, error)
             self.lead = None

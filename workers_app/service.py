@@ -6,7 +6,7 @@ import time
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
-from tasks_app.exceptions import QueueUnavailable
+from tasks_app.exceptions import LostLead, QueueUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ class Service:
         self.stopping = stopping or threading.Event()
         self._began: float | None = None  # the running tick, on the monotonic clock
         self._failures = 0  # in a row
+        self.has_lost_lead = False
 
     @property
     def name(self) -> str:
@@ -56,6 +57,11 @@ class Service:
         try:
             close_old_connections()
             pause = self.tick()
+        except LostLead as error:  # whoever leads now does this service's work
+            logger.warning("event=lead_lost service=%s error=%s", self.name, error)
+            self.has_lost_lead = True
+            self.stop()
+            pause = 0.0
         except PASSING as error:
             pause = self._after_failure()
             logger.warning(

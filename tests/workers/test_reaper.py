@@ -3,10 +3,11 @@
 import pytest
 
 from tasks_app.broker import keys
-from tasks_app.broker.answers import Lead
+from tasks_app.broker.answers import Lead, Registered
+from tasks_app.exceptions import LostLead
 from tasks_app.states import Status
 from workers_app.services import reaper as module
-from workers_app.services.reaper import PAUSE_SECONDS, Reaper
+from workers_app.services.reaper import PAUSE_SECONDS, SHORTEST_SECONDS, Reaper, pause_seconds
 
 from ..conftest import wait_until
 from ..lua.world import claim, held, ids_of, state, status, submitted
@@ -118,3 +119,33 @@ def test_every_shard_is_reaped(broker, lease, settings):
     wait_until(lambda: reaper.tick() and not broker.fleet.workers()["w1"].lease_until_ms)
 
     assert (status(broker, near), status(broker, far)) == (Status.PENDING, Status.PENDING)
+
+
+def test_the_pause_ends_with_the_next_lease_and_soon_in_any_case():
+    def until(*leases_ms):
+        return [Registered(str(n), {}, lease_ms, 1000) for n, lease_ms in enumerate(leases_ms)]
+
+    assert pause_seconds(until()) == pause_seconds(until(11_000)) == PAUSE_SECONDS
+    assert pause_seconds(until(11_000, 1250, 0, 1000)) == 0.25
+    assert pause_seconds(until(1001)) == SHORTEST_SECONDS
+
+
+def test_a_reaper_that_was_followed_takes_nothing_back(broker, silent):
+    reaper = Reaper(broker.under(4), WAS_LED)
+    broker.link.call("SET", keys.key(0, "term"), 5)
+
+    with pytest.raises(LostLead):
+        wait_until(lambda: reaper.tick() and status(broker, silent) == Status.PENDING)
+
+    assert status(broker, silent) == Status.PROCESSING
+
+
+def test_it_sweeps_for_what_no_crash_leaves_behind(broker, monkeypatch, caplog):
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 0)
+    task, _ = held(broker)
+    broker.link.call("DEL", keys.key(0, "held:w1:0:x"))
+    reaper = Reaper(broker, WAS_LED)
+
+    wait_until(lambda: reaper.tick() and status(broker, task) == Status.PENDING)
+
+    assert f"event=repaired what=unheld task={task.id}" in caplog.text

@@ -20,7 +20,7 @@ def test_a_sample_tells_what_was_counted_and_what_waits(broker):
     assert sample.pop("at_ms") > 0
     assert sample == {
         "completed": 1, "failed": 1, "submitted": 9,
-        "ready": 4, "scheduled": 2, "active_workers": 1,
+        "ready": 4, "scheduled": 2, "active_workers": 1, "slots": 0, "busy": 0,
     }  # fmt: skip
 
 

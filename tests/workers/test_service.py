@@ -6,7 +6,7 @@ import threading
 import pytest
 from django.db import OperationalError
 
-from tasks_app.exceptions import QueueUnavailable
+from tasks_app.exceptions import LostLead, QueueUnavailable
 from workers_app import coordinator, service
 from workers_app.coordinator import Team
 from workers_app.service import LONGEST_PAUSE, Service, pause_after
@@ -80,6 +80,15 @@ def test_pauses_grow_with_every_failure_in_a_row_up_to_a_bound():
     assert [counter.attempt() for _ in range(4)] == [*pauses[:3], 0.0]
     counter.errors.append(KeyError())
     assert counter.attempt() == pauses[0]
+
+
+def test_a_service_of_a_leader_that_was_followed_ends(at_work, caplog):
+    counter = Counter(LostLead("by somebody"))
+
+    at_work(counter).join()
+
+    assert (counter.ticks, counter.has_lost_lead) == (0, True)
+    assert "event=lead_lost service=counter error=by somebody" in caplog.text
 
 
 def test_a_service_that_hangs_is_named_in_the_log(caplog, monkeypatch):

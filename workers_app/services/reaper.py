@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterable
 
 from redis.exceptions import ResponseError
 
@@ -9,14 +10,15 @@ from tasks_app.broker import Broker
 from tasks_app.broker.answers import Lead, Registered
 from tasks_app.broker.keys import shards
 from tasks_app.conf import conf
-from tasks_app.exceptions import WorkerLost
-from tasks_app.message import Attempt, now_us
 
+from ..repairs import Repairs, lost
 from ..service import Service
 
 logger = logging.getLogger(__name__)
 
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 1.0  # at the longest: the next lease may end before
+SHORTEST_SECONDS = 0.01
+SWEEP_SECONDS = 30.0
 SHOW_LOST_SECONDS = 300  # for so long a lost worker stays on the register, as inactive
 SHOW_LOST_AGENT_SECONDS = 60
 
@@ -35,6 +37,8 @@ class Reaper(Service):
         if not lead.was_led:
             self._not_before += conf().lease_seconds
         self._lost: dict[str, int] = {}  # worker -> when it was first seen silent, server's ms
+        self._repairs = Repairs(broker)
+        self._sweep_at = self._not_before + SWEEP_SECONDS
 
     def tick(self) -> float:
         """Reap who is silent, and take off the register who has been for long."""
@@ -50,7 +54,8 @@ class Reaper(Service):
                 logger.error("event=not_reaped worker=%s error=%s", worker.id, error)
         self._resign_long_lost(silent)
         self._resign_lost_agents()
-        return PAUSE_SECONDS
+        self._sweep(workers)
+        return pause_seconds(workers.values())
 
     def _server_is_young_for(self) -> float:
         """Seconds until the server will have been up for a full lease."""
@@ -59,13 +64,7 @@ class Reaper(Service):
     def _reap(self, worker: Registered) -> None:
         if not worker.lease_until_ms:
             return  # reaped before
-        reason = Attempt(
-            worker=worker.id,
-            ended_us=now_us(),
-            outcome="crashed",
-            error_type=f"{WorkerLost.__module__}.{WorkerLost.__qualname__}",
-            error="The worker stopped answering.",
-        )
+        reason = lost(worker.id, "The worker stopped answering.")
         taken, queues = 0, _queues_of(worker)
         # Shard 0 last: the register shows its lease, and without one nobody would come back.
         for shard in reversed(shards()):
@@ -82,6 +81,21 @@ class Reaper(Service):
         for agent in self._broker.fleet.agents().values():
             if agent.now_ms - agent.lease_until_ms >= SHOW_LOST_AGENT_SECONDS * 1000:
                 self._broker.fleet.resign_agent(agent.id)
+
+    def _sweep(self, workers: dict[str, Registered]) -> None:
+        if time.monotonic() < self._sweep_at:
+            return
+        self._sweep_at = time.monotonic() + SWEEP_SECONDS
+        try:
+            self._repairs.sweep(workers)
+        except (ResponseError, ValueError) as error:  # something that this version cannot read
+            logger.error("event=not_repaired error=%s", error)
+
+
+def pause_seconds(workers: Iterable[Registered]) -> float:
+    """How long to wait: until the next lease ends, unless it is renewed meanwhile."""
+    rests = [(w.lease_until_ms - w.now_ms) / 1000 for w in workers if w.is_alive]
+    return max(min([PAUSE_SECONDS, *rests]), SHORTEST_SECONDS)
 
 
 def _queues_of(worker: Registered) -> list[str]:

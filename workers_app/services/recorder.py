@@ -1,6 +1,8 @@
 """The recorder: what changed in Redis goes to the database, and only then may Redis forget it."""
 
 import logging
+import re
+import threading
 import time
 
 from django.db import InterfaceError, OperationalError, connections, router
@@ -13,6 +15,7 @@ from tasks_app.states import FINAL
 
 from .. import history
 from ..history import Refused
+from ..ledger import Mark
 from ..rows import Row, row_of
 from ..service import Service
 
@@ -24,6 +27,8 @@ LEAST_ROWS = 100  # of a batch, if they are small: a commit costs the same for o
 MOST_BYTES = 4_000_000  # of a batch
 
 FINAL_WORDS = frozenset(status.value for status in FINAL)
+HEADER = re.compile(rb"([a-z]+)\|\d+\|\d+\|(\d{1,30})\|")  # the beginning of a state
+LINE = re.compile(rb"\d+\|[^|\n]*\|-?\d+\|\d+\n")  # the first one of a definition
 
 
 class Recorder(Service):
@@ -34,16 +39,22 @@ class Recorder(Service):
     of recorders may run at once. While the database or Redis is away, the changes wait in Redis.
     """
 
-    def __init__(self, broker: Broker):
+    def __init__(self, broker: Broker, turn: "threading.Lock | None" = None):
         super().__init__()
         self._broker = broker
+        self._turn = turn or threading.Lock()  # held by the reconciler while it is at work
         self._calls = 10  # to read at once; each may have changed up to 1,000 tasks
-        self._size = 100  # tasks in a batch
+        self.size = 100  # tasks in a batch
 
     def tick(self) -> float:
         """Record what has changed; the pause is 0 while more than a batch is behind."""
-        recorded = [self._record_shard(shard) for shard in shards()]
-        return 0.0 if max(recorded) >= self._size // 2 else POLL_SECONDS
+        if not self._turn.acquire(blocking=False):
+            return POLL_SECONDS
+        try:
+            recorded = [self._record_shard(shard) for shard in shards()]
+        finally:
+            self._turn.release()
+        return 0.0 if max(recorded) >= self.size // 2 else POLL_SECONDS
 
     def _record_shard(self, shard: int) -> int:
         changes = self._broker.changes(self._calls, shard)
@@ -52,7 +63,7 @@ class Recorder(Service):
         while done < len(changes.ids):
             if self.stopping.is_set():
                 return 0  # not acknowledged: whoever records next begins with these
-            batch = changes.ids[done : done + self._size]
+            batch = changes.ids[done : done + self.size]
             self._record(batch, shard)
             done += len(batch)
         if changes.last:
@@ -62,30 +73,35 @@ class Recorder(Service):
     def _record(self, ids: list[str], shard: int) -> None:
         try:
             known = self._broker.read(ids, shard)  # a task that is unknown has been recorded
+            # Asked for after the tasks: whatever these tell of, it is not later than this change.
+            mark = Mark(shard, self._broker.last_change(shard))
             began = time.monotonic()
-            written = self._write(known)
+            written, refused = self._write(known, mark)
         except Exception:
-            self._size = max(self._size // 2, 1)  # it may be the size that was too much
+            self.size = max(self.size // 2, 1)  # it may be the size that was too much
             raise
         seconds = time.monotonic() - began
         size_bytes = sum(len(row.definition) + len(row.state) for row in written)
-        self._size = size_after(self._size, size_bytes, seconds, conf().recorder_batch)
+        self.size = size_after(self.size, size_bytes, seconds, conf().recorder_batch)
         finished = {row.id: row.version for row in written if row.status in FINAL_WORDS}
+        finished |= {each.id: version for each in refused if (version := _final_version(each))}
         if finished:
             late = {row.id for row in written if row.deadline_missed}
             self._broker.forget(finished, shard, late=late)
 
-    def _write(self, known: dict[str, tuple[bytes, bytes | None]]) -> list[Row]:
-        """Write what can be written. Return the rows that the database has now."""
+    def _write(
+        self, known: dict[str, tuple[bytes, bytes | None]], mark: Mark
+    ) -> tuple[list[Row], list[Refused]]:
+        """Write what can be written. Return the rows that the database has now, and the rest."""
         rows, refused = _rows(known)
         try:
-            refused += history.write(rows)
+            refused += history.write(rows, mark)
             history.quarantine(refused)
         except (OperationalError, InterfaceError):
             connections[router.db_for_write(TaskRecord)].close()  # it may be broken
             raise
         gone = {each.id for each in refused}
-        return [row for row in rows if row.id not in gone] if gone else rows
+        return [row for row in rows if row.id not in gone] if gone else rows, refused
 
 
 def _rows(known: dict[str, tuple[bytes, bytes | None]]) -> tuple[list[Row], list[Refused]]:
@@ -98,6 +114,14 @@ def _rows(known: dict[str, tuple[bytes, bytes | None]]) -> tuple[list[Row], list
         except ValueError as error:
             refused.append(Refused(task_id, definition, state or b"", f"unreadable: {error}"))
     return rows, refused
+
+
+def _final_version(refused: Refused) -> int:
+    """The version of a quarantined task that is over, as far as Lua can read it; 0 for others."""
+    header = HEADER.match(refused.state)
+    if not header or header[1].decode() not in FINAL_WORDS or not LINE.match(refused.definition):
+        return 0
+    return int(header[2])
 
 
 def calls_after(calls: int, ids: int, most: int) -> int:

@@ -4,6 +4,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db import router, transaction
+
 from tasks_app.broker import Broker
 from tasks_app.broker.answers import Registered
 from tasks_app.models import WorkerRecord, moment
@@ -32,16 +34,18 @@ class Registrar(Service):
         self._written: dict[str, WorkerRecord] = {}
 
     def tick(self) -> float:
-        """Copy the register once."""
+        """Copy the register once. Raise LostLead, with nothing copied, if somebody else leads."""
         workers = self._broker.fleet.workers().values()
         records = {w.id: record for w in workers if (record := record_of(w))}
         news = [record for record in records.values() if self._is_news(record)]
-        if news:
-            WorkerRecord.objects.bulk_create(
-                news, update_conflicts=True, unique_fields=["id"], update_fields=COPIED
-            )
-        gone = WorkerRecord.objects.exclude(status__in=[LOST, STOPPED]).exclude(id__in=records)
-        gone.update(status=STOPPED, stopped_at=datetime.now(UTC))
+        with transaction.atomic(using=router.db_for_write(WorkerRecord)):
+            if news:
+                WorkerRecord.objects.bulk_create(
+                    news, update_conflicts=True, unique_fields=["id"], update_fields=COPIED
+                )
+            gone = WorkerRecord.objects.exclude(status__in=[LOST, STOPPED]).exclude(id__in=records)
+            gone.update(status=STOPPED, stopped_at=datetime.now(UTC))
+            self._broker.must_lead()  # asked last: what a leader saw before it fell asleep is old
         self._written |= {record.id: record for record in news}
         for name in self._written.keys() - records.keys():
             del self._written[name]

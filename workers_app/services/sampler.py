@@ -2,6 +2,7 @@
 
 from tasks_app.broker import Broker
 
+from ..said import load
 from ..service import Service
 
 
@@ -25,6 +26,7 @@ class Sampler(Service):
                 "ready": stats.ready,
                 "scheduled": stats.scheduled,
                 "active_workers": sum(worker.is_alive for worker in workers),
+                **load(workers),
             }
         )
         return seconds_to_next(stats.at_ms)
