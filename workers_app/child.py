@@ -17,31 +17,50 @@ from .tether import end_with_parent
 
 logger = logging.getLogger(__name__)
 
-SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}  # which the supervisor handles
+SIGNALS = {  # which the supervisor handles
+    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD,
+    signal.SIGUSR1, signal.SIGUSR2,
+}  # fmt: skip
+
+# Ctrl-C reaches a whole group, and the supervisor decides. Whoever wants to be told by one of the
+# others says so later; until then it must not end the child. None is ignored: what a task starts
+# would inherit that.
+UNHEARD = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Lifeline:
     """A pipe that ends when the supervisor does, however it ends, on any system."""
 
     def __init__(self) -> None:
-        self._theirs, self._ours = os.pipe()
+        self.theirs, self._ours = os.pipe()
+
+    def let_go(self) -> None:
+        """In a child: only the supervisor is to hold the other end."""
+        os.close(self._ours)
 
     def hold(self) -> None:
         """In a child: end at once when the supervisor is gone."""
-        os.close(self._ours)
         threading.Thread(target=self._watch, name="lifeline", daemon=True).start()
 
     def _watch(self) -> None:
-        os.read(self._theirs, 1)
+        os.read(self.theirs, 1)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fork_child(
-    title: str, lifeline: Lifeline, work: Callable[[], None], on_stop: Callable[[], None]
+    title: str,
+    lifeline: Lifeline,
+    work: Callable[[], None],
+    on_stop: Callable[[], None],
+    *,
+    leads: bool = False,
+    outlives: bool = False,
 ) -> int:
     """Run ``work`` in a new process and return its pid; ``on_stop`` is what SIGTERM calls there.
 
-    No socket crosses the fork, and no signal is lost while the child gets ready.
+    One that ``leads`` has a session and so a process group of its own. One that ``outlives`` the
+    supervisor is not ended with it. No socket crosses the fork, and no signal is lost while the
+    child gets ready.
     """
     connections.close_all()
     redis_connection.close_all()
@@ -58,7 +77,13 @@ def fork_child(
         return pid
     code = 1
     try:
-        _begin(title, parent, lifeline, on_stop)
+        if leads:
+            os.setsid()
+        _begin(title, lifeline, on_stop)
+        if not outlives:
+            end_with_parent(parent, signal.SIGKILL)
+            lifeline.hold()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         work()
         code = 0
     except BaseException:
@@ -68,20 +93,16 @@ def fork_child(
         os._exit(code)  # what the supervisor registered for its own exit is not ours to do
 
 
-def _begin(title: str, parent: int, lifeline: Lifeline, on_stop: Callable[[], None]) -> None:
+def _begin(title: str, lifeline: Lifeline, on_stop: Callable[[], None]) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, lambda *_: on_stop())
-    # Ctrl-C reaches the whole group, and the supervisor decides. Not ignored: what a task starts
-    # would inherit that.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    for number in UNHEARD:
+        signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    end_with_parent(parent, signal.SIGKILL)
     random.seed()  # or all children would draw the same numbers
     setproctitle(title)
-    lifeline.hold()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    lifeline.let_go()
 
 
 def _flush() -> None:
@@ -89,5 +110,5 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):  # closed, or none at all
             continue

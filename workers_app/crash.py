@@ -1,4 +1,4 @@
-"""How a child ended, in words, and as the attempt that its tasks are charged with."""
+"""How an attempt ended that could not say so itself: in words, and as its line in the history."""
 
 import os
 import signal
@@ -7,21 +7,29 @@ from tasks_app.exceptions import WorkerLost
 from tasks_app.message import Attempt, now_us
 
 INTERRUPTED = "The worker was shut down and its grace period was over."
+UNGUARDED = (
+    "The worker could not renew its lease, so its processes were ended before others ran the task."
+)
+BYSTANDER = "Another task of the same process held it up and was ended by force."
+RETIRED = "Its process did not end when it was told to, and was ended by force."
+
+LONGEST_TRACE = 16 * 1024  # characters, the last ones
 
 
-def how_it_ended(wait_status: int) -> str:
-    """The exit status that ``os.waitpid`` gave, as a sentence."""
+def how_it_ended(wait_status: int, peak_bytes: int = 0) -> str:
+    """The exit status that ``os.wait4`` gave, as a sentence."""
+    peak = f" (peak memory {peak_bytes / 1e6:.0f} MB)" if peak_bytes else ""
     code = os.waitstatus_to_exitcode(wait_status)
     if code >= 0:
-        return f"The process exited with code {code}."
+        return f"The process exited with code {code}{peak}."
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"number {-code}"
-    return f"The process was killed by signal {name}."
+    return f"The process was killed by signal {name}{peak}."
 
 
-def lost(worker: str, reason: str) -> Attempt:
+def lost(worker: str, reason: str, *, trace: str = "", peak_bytes: int = 0) -> Attempt:
     """What is charged to the tasks that had started in a process that died."""
     return Attempt(
         worker=worker,
@@ -29,9 +37,11 @@ def lost(worker: str, reason: str) -> Attempt:
         outcome="crashed",
         error_type=f"{WorkerLost.__module__}.{WorkerLost.__qualname__}",
         error=reason,
+        traceback=trace[-LONGEST_TRACE:],
+        memory_bytes=peak_bytes,
     )
 
 
-def interrupted(worker: str) -> Attempt:
-    """The trace of an attempt that a shutdown ended: given back, not counted."""
-    return Attempt(worker=worker, ended_us=now_us(), outcome="pending", error=INTERRUPTED)
+def interrupted(worker: str, reason: str = INTERRUPTED) -> Attempt:
+    """The trace of an attempt that was ended for no fault of its own: given back, not counted."""
+    return Attempt(worker=worker, ended_us=now_us(), outcome="pending", error=reason)

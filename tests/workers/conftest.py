@@ -8,7 +8,7 @@ import pytest
 
 from tasks_app.broker import broker, connection
 from tasks_app.enqueue import TaskRequest, submit
-from tasks_app.registry import get
+from tasks_app.registry import task_types
 
 from ..conftest import wait_until
 from ..redis_server import RedisServer
@@ -54,11 +54,15 @@ class Queue:
 
     def submit(self, name, *args, **options):
         """Submit one task of a type of tests/sample. Return its id."""
+        return self.submit_together([self.request(name, *args, **options)])[0]
+
+    def request(self, name, *args, **options):
         kwargs = options.pop("kwargs", {})
-        request = TaskRequest(
-            type=get(f"tests.sample.tasks.{name}"), args=args, kwargs=kwargs, **options
-        )
-        return submit([request])[0].id
+        return TaskRequest(type=type_of(name), args=args, kwargs=kwargs, **options)
+
+    def submit_together(self, requests):
+        """Submit some tasks in one call, so that they are all there at once. Return their ids."""
+        return [message.id for message in submit(requests)]
 
     def state(self, task_id):
         return self.broker.must_get(task_id).state
@@ -79,5 +83,18 @@ class Queue:
     def wait_until_final(self, task_id):
         return self.wait_for(task_id, "completed", "failed", "cancelled", "expired")
 
+    def said(self, worker):
+        """What a worker says of itself; {} if it is not registered."""
+        found = self.broker.fleet.workers().get(worker)
+        return found.said if found else {}
+
     def has_registered(self, worker):
         return worker in self.broker.fleet.workers()
+
+
+def type_of(name):
+    """A task type of tests/sample by the name of its function."""
+    known = task_types()
+    return next(
+        known[path] for path in known if path.startswith("tests.") and path.endswith(f".{name}")
+    )

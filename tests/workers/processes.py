@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,8 @@ SETTINGS = "tests.workers.process_settings"
 class Process:
     """One ``manage.py`` command, in a process group of its own, with its log in a file."""
 
-    def __init__(self, *words, redis_url, var_dir, env=None, settings=SETTINGS):
+    def __init__(self, *words, redis_url, var_dir, env=None, settings=SETTINGS,
+                 preexec_fn=None):  # fmt: skip
         handle, name = tempfile.mkstemp(prefix="dtps-log-", dir="/tmp")
         self.log_path = Path(name)
         self.words = words
@@ -39,6 +41,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=preexec_fn,
             )
 
     @property
@@ -74,12 +77,34 @@ class Process:
         for line in self.log.splitlines():
             if "event=executor_started" in line:
                 words = dict(w.split("=", 1) for w in line.split() if "=" in w)
-                if psutil.pid_exists(int(words["pid"])):
+                if is_alive(int(words["pid"])):
                     found[words["executor"]] = int(words["pid"])
         return found
 
+    def family(self):
+        """The pids of all that descends from it, and of what is left of its executors' sessions."""
+        sessions = set(self._sessions())
+        return [
+            each.pid
+            for each in psutil.process_iter()
+            if each.pid != self.pid and _session_of(each.pid) in sessions and is_alive(each.pid)
+        ]
+
+    def _sessions(self):
+        """The session of the command itself, those of its executors, and that of its guard."""
+        yield self.pid
+        for line in self.log.splitlines():
+            if match := re.search(r"event=(?:executor|guard)_started .*pid=(\d+)", line):
+                yield int(match[1])
+
     def signal(self, number):
         self.popen.send_signal(number)
+
+    def signal_all(self, number):
+        """Send a signal to it and to all that belongs to it."""
+        for pid in [*self.family(), self.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def wait(self):
         """Wait until it has ended. Return its exit code."""
@@ -92,6 +117,15 @@ class Process:
             self.signal(signal.SIGTERM)
         return self.wait()
 
+    def hurry(self):
+        """End it, and what it runs, in order. Return its exit code."""
+        if self.is_alive:
+            self.signal(signal.SIGTERM)
+            self.wait_for("event=draining")
+            if self.is_alive:
+                self.signal(signal.SIGTERM)
+        return self.wait()
+
     def kill_group(self):
         """End it and all its children as a power cut would."""
         with contextlib.suppress(ProcessLookupError):
@@ -101,7 +135,25 @@ class Process:
     def close(self):
         """Leave nothing behind."""
         self.kill_group()
+        for pid in self.family():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.log_path.unlink(missing_ok=True)
+
+
+def is_alive(pid):
+    """Whether a process is there, and no zombie that its parent does not bury."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _session_of(pid):
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 @contextlib.contextmanager

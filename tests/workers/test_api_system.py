@@ -167,6 +167,18 @@ def test_reset_leaves_nothing_open_and_counts_from_zero(api, broker, history):
     assert submit(api) and list(claim(broker))
 
 
+def test_a_long_history_is_deleted_in_slices(api, broker, monkeypatch):
+    monkeypatch.setattr("workers_app.reset.SLICE", 2)
+    submit(api, 5)
+    finish(broker, claim(broker), "completed")
+    record(broker)
+
+    response = post(api, "/api/system/reset?history=true")
+
+    assert response.json()["deleted"] == 5
+    assert not TaskRecord.objects.exists()
+
+
 @pytest.mark.parametrize("query", ["?history=maybe", "?histroy=true", "?history=1&history=0"])
 def test_a_reset_that_is_not_understood_resets_nothing(api, broker, query):
     submit(api)
@@ -215,6 +227,6 @@ def test_stop_leaves_an_order_for_the_worker(api, broker):
     response = api.post(f"/api/workers/stop?id={WORKER}")
 
     assert response.json() == {"status": "Worker stopped", "id": WORKER}
-    assert broker.fleet.announce(WORKER, {}) == [{"order": "stop"}]
+    assert broker.fleet.announce(WORKER, {}).orders == [{"order": "stop"}]
     assert api.post("/api/workers/stop?id=unknown").status_code == 404
     assert list(api.post("/api/workers/stop").json()) == ["id"]

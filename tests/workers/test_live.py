@@ -61,7 +61,7 @@ def test_waiting_tasks_are_counted_by_level_and_by_queue(broker):
 
 def test_a_worker_is_active_until_its_lease_is_over(broker):
     broker.fleet.announce("w1", {"hostname": "here", "processed": 7, "active": 2, "slots": 4})
-    broker.link.call("ZADD", "dtps:{s0}:leases", "1", "silent")
+    broker.link.call("ZADD", "dtps:{s0}:workers:leases", "1", "silent")
     broker.link.call("HSET", "dtps:{s0}:workers", "silent", '{"active": 5, "pid": "x"}')
 
     shown = snapshot()["workers"]
@@ -147,7 +147,10 @@ def test_series_is_the_growth_between_fixed_moments():
 
     points = series(samples, start + 30_000)
 
-    assert points[-1] == {"at": start + 30_000, "submitted": 1.0, "completed": 2.0, "failed": 0.0}
+    assert points[-1] == {
+        "at": start + 30_000, "submitted": 1.0, "completed": 2.0, "failed": 0.0,
+        "ready": None, "slots": None, "busy": None,
+    }  # fmt: skip
     assert [point["completed"] for point in points][-11:] == [0.0] + [2.0] * 10
 
 

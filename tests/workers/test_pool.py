@@ -6,7 +6,8 @@ import pytest
 
 from tasks_app.exceptions import InvalidCall
 from workers_app.control import LONGEST_ID, PoolConfig, new_worker_id
-from workers_app.pool import layout, processes_for, shares
+from workers_app.pool import kind_of, layout, processes_for, shares, spread
+from workers_app.rebirth import reborn
 from workers_app.safety import judge
 from workers_app.timing import (
     LONGEST_PAUSE,
@@ -40,6 +41,50 @@ def test_slots_spread_evenly_over_the_processes(slots, cpus):
 )
 def test_processes_and_threads_are_as_they_were_asked_for(given, threads):
     assert layout(PoolConfig.fitted(**given)) == threads
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "slots", "threads"),
+    [
+        ({"pool_size": 3}, "processes", 5, [1] * 5),
+        ({"pool_size": 3}, "processes", 1, [1]),
+        ({"processes": 2, "threads": 1}, "processes", 3, [1, 1, 1]),
+        ({"processes": 2, "threads": 3}, "threads", 9, [5, 4]),
+        ({"processes": 2, "threads": 3}, "threads", 2, [1, 1]),
+        ({"processes": 2, "threads": 3}, "threads", 1, [1]),
+        ({"pool_size": 5, "processes": 2}, "threads", 6, [3, 3]),
+    ],
+)
+def test_a_pool_grows_and_shrinks_by_what_it_has_many_of(given, kind, slots, threads):
+    config = PoolConfig.fitted(**given)
+
+    assert kind_of(config) == kind
+    assert spread(config, kind, slots) == threads
+
+
+@pytest.mark.parametrize(
+    ("words", "worker", "again"),
+    [
+        (["manage.py", "runworker"], "host-0123abcd", ["manage.py", "runworker"]),
+        (
+            ["manage.py", "runworker", "--id", "w1", "--threads", "2"],
+            "w1",
+            ["manage.py", "runworker", "--threads", "2", "--name", "w1"],
+        ),
+        (
+            ["manage.py", "runworker", "--id=w1-0123abcd"],
+            "w1-0123abcd",
+            ["manage.py", "runworker", "--name", "w1"],
+        ),
+        (
+            ["manage.py", "runworker", "--name", "x", "--id", "y"],
+            "y",
+            ["manage.py", "runworker", "--name", "x"],
+        ),
+    ],
+)
+def test_a_worker_that_begins_anew_says_the_same_but_for_its_id(words, worker, again):
+    assert reborn(words, worker) == again
 
 
 def test_short_tasks_are_claimed_in_slices_and_long_ones_one_by_one():

@@ -3,24 +3,26 @@
 import asyncio
 import json
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime
 
 import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import Permission, User
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import connection
+from django.db import OperationalError, connection
 from uuid_utils import uuid7
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tasks_app.broker import keys
 from tasks_app.message import TaskMessage, now_us
+from workers_app import consumers
 from workers_app.broadcast import LEASE
 from workers_app.origins import own_origin_only
 
 from ..conftest import PATIENCE_SECONDS, wait_until
+from ..faults.proxy import FaultProxy
 from ..web_server import WebServer
 
 KEY = "a key that only these tests know, long enough"
@@ -202,6 +204,26 @@ def test_viewers_are_told_when_redis_is_gone_and_when_it_is_back(serve, server):
         wait_until(lambda: "at" in told(viewer), "numbers")
 
 
+def test_lines_that_are_half_open_are_opened_anew(serve, server):
+    """The network forgot every connection, and told nobody: what is sent on them gets lost."""
+    with closing(FaultProxy(server.socket)) as proxy:
+        site = serve(DTPS_PROFILE="development", DTPS_REDIS_URL=proxy.through(server.url))
+        with look(site) as viewer:
+            before = {told(viewer)["at"] for _ in range(3)}
+            assert len(before) > 1  # its broadcast has begun
+
+            proxy.forget()
+
+            wait_until(lambda: "trouble" in told(viewer), "trouble")
+            seen = set()
+
+            def goes_on():
+                seen.add(told(viewer).get("at"))
+                return len(seen - before) > 5
+
+            wait_until(goes_on, "numbers")
+
+
 # --- who may look ---
 
 
@@ -314,6 +336,16 @@ def test_a_socket_ends_with_the_login(production, person):
 
         assert ends == dict.fromkeys(ends, 4401)
         assert "at" in told(stays)
+
+
+@pytest.mark.parametrize("was_let_in", [True, False])
+def test_while_no_login_can_be_checked_who_looks_looks_on_and_nobody_else(monkeypatch, was_let_in):
+    def unknown(scope):
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(consumers, "may_view", unknown)
+
+    assert asyncio.run(consumers._may_view({}, in_doubt=was_let_in)) is was_let_in
 
 
 # --- what viewers send ---

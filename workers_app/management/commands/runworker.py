@@ -13,6 +13,7 @@ from tasks_app.normalize import queue_error
 
 from ... import embedded
 from ...control import PoolConfig, new_worker_id
+from ...rebirth import restart
 from ...supervisor import Supervisor, Unusable
 
 OURS = ("dtps_site", "workers_app", "tasks_app")
@@ -37,6 +38,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--grace", type=_seconds, help="seconds that running tasks get to finish at the end"
         )
+        parser.add_argument(
+            "--max-tasks", type=_bound, help="tasks after which an executor is replaced; 0: none"
+        )
+        parser.add_argument(
+            "--max-memory", type=_bound, help="megabytes at which an executor is replaced; 0: none"
+        )
         parser.add_argument("--name", default="", help="what its id begins with")
         parser.add_argument("--id", default="", help="its whole id, never used before")
         parser.add_argument(
@@ -52,12 +59,19 @@ class Command(BaseCommand):
         grace = conf().grace_seconds if options["grace"] is None else options["grace"]
         embedded.ensure()
         supervisor = Supervisor(
-            worker, config, grace_seconds=grace, with_coordinator=not options["no_coordinator"]
+            worker,
+            config,
+            grace_seconds=grace,
+            with_coordinator=not options["no_coordinator"],
+            most_tasks=options["max_tasks"],
+            most_memory_mb=options["max_memory"],
         )
         try:
             supervisor.run()
         except Unusable as error:
             raise CommandError(str(error)) from error
+        if supervisor.is_to_restart:
+            restart(worker)
 
 
 def _config(options: dict[str, Any]) -> PoolConfig:
@@ -78,6 +92,13 @@ def _config(options: dict[str, Any]) -> PoolConfig:
         )
     except InvalidCall as error:
         raise CommandError(str(error)) from error
+
+
+def _bound(text: str) -> int:
+    bound = int(text)
+    if bound < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return bound
 
 
 def _count(text: str) -> int:
