@@ -1,0 +1,73 @@
+"""G1, G2: whether a task is in one place, and in the one that its state tells."""
+
+from collections.abc import Iterator
+
+from ..broker.keys import shard_of
+from ..message import State, TaskMessage
+from ..states import FINAL, HELD, Status
+from .findings import Finding
+from .live import Seen
+
+# An open task that nobody holds -> where it waits.
+WAITS_IN = {Status.PENDING: "ready", Status.SCHEDULED: "scheduled", Status.RETRYING: "scheduled"}
+
+
+def misplaced(seen: Seen, message: TaskMessage, state: State, shard: int) -> Iterator[Finding]:
+    """What is wrong with where a known task stands. ``seen`` is of one moment, so nothing moves."""
+    if shard_of(message.queue) != shard:
+        yield _wrong(
+            "G1", seen, "shard", f"is in shard {shard}, but queue {message.queue} lives in another"
+        )
+    if state.status in HELD:
+        yield from _held(seen, state)
+    elif state.status in WAITS_IN:
+        yield from _waiting(seen, message, state)
+    elif state.status in FINAL:
+        yield from _final(seen, state)
+    if state.owner and state.status not in HELD:
+        yield _wrong("G2", seen, "owner", f"is {state.status}, but names {state.owner} as owner")
+
+
+def _held(seen: Seen, state: State) -> Iterator[Finding]:
+    if not seen.is_held:
+        said = f"is {state.status}, but {state.owner or 'nobody'} does not hold it"
+        yield _wrong("G2", seen, "not-held", said)
+    for place in _queued(seen):
+        said = f"is {state.status} by {state.owner}, and stands in {place} too"
+        yield _wrong("G2", seen, f"held-and-{place}", said)
+
+
+def _waiting(seen: Seen, message: TaskMessage, state: State) -> Iterator[Finding]:
+    wanted, found = WAITS_IN[state.status], _queued(seen)
+    if not found and not seen.is_aside:
+        yield _wrong("G1", seen, "nowhere", f"is {state.status}, but stands in no queue")
+        return
+    if found and found != [wanted]:
+        said = f"stands in {' and '.join(found)}, but its state says {state.status}"
+        yield _wrong("G2", seen, "queued", said)
+    if found and not seen.is_listed:
+        said = f"waits in queue {message.queue}, which is not on the list of queues"
+        yield _wrong("G2", seen, "unlisted", said)
+    if found == ["ready"] and seen.rank != _rank_in(seen.definition):
+        yield _wrong("G2", seen, "rank", "stands at another rank than its definition says")
+    if found and message.expires_us and seen.expires_ms is None:
+        yield _wrong("G7", seen, "never-expires", "expires, but the promoter will not hear of it")
+
+
+def _final(seen: Seen, state: State) -> Iterator[Finding]:
+    for place in _queued(seen):
+        said = f"is {state.status}, and still stands in {place}"
+        yield _wrong("G2", seen, f"final-and-{place}", said)
+
+
+def _queued(seen: Seen) -> list[str]:
+    places = {"ready": seen.rank, "scheduled": seen.due_ms}
+    return [place for place, score in places.items() if score is not None]
+
+
+def _rank_in(definition: bytes) -> float:
+    return float(definition.split(b"|", 3)[2])
+
+
+def _wrong(kind: str, seen: Seen, code: str, said: str) -> Finding:
+    return Finding(kind=kind, subject=seen.id, code=code, said=said)

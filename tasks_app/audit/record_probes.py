@@ -1,0 +1,79 @@
+"""The probes of the database: every row, the ledger, and what was refused."""
+
+from collections.abc import Iterator, Sequence
+
+from . import rows
+from .findings import Finding
+from .live import Live
+from .probe import Probe
+from .record import Record
+
+
+class RecordProbe(Probe):
+    """Every row: as it is, and whether Redis knows an open task."""
+
+    counts = "database"
+
+    def __init__(self, shards: Sequence[Live], record: Record):
+        self._shards = shards
+        self._record = record
+
+    def subjects(self) -> Iterator[list[str]]:
+        yield from self._record.ids()
+
+    def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
+        found = self._record.rows(subjects)
+        for row in found.values():
+            yield from rows.broken(row)
+        waiting = [row.id for row in found.values() if any(rows.lost(row))]
+        unknown = self._unknown(waiting)
+        if unknown:
+            # Once more, since what Redis has forgotten meanwhile had been recorded as final.
+            for row in self._record.rows(unknown).values():
+                yield from rows.lost(row)
+
+    def _unknown(self, ids: Sequence[str]) -> list[str]:
+        for live in self._shards:
+            if ids:
+                ids = [seen.id for seen in live.tasks(ids) if not seen.definition]
+        return list(ids)
+
+
+class LedgerProbe(Probe):
+    """G5: whether Redis is the one that the record remembers."""
+
+    def __init__(self, live: Live, record: Record):
+        self._live = live
+        self._record = record
+
+    def subjects(self) -> Iterator[list[int]]:
+        yield [self._live.shard]
+
+    def look(self, subjects: Sequence[int]) -> Iterator[Finding]:
+        for shard in subjects:
+            epoch, change = self._record.remembered(shard)  # first: Redis is never behind it
+            subject, last = f"shard {shard}", self._live.last_change()
+            if epoch > self._live.epoch():
+                said = f"Redis has lost its epoch, which was {epoch}: it was wiped or rolled back"
+                yield Finding(kind="G5", subject=subject, code="epoch", said=said, at=shard)
+            elif change > last:
+                said = f"Redis ends at change {last}, but the record knows of {change}: rolled back"
+                yield Finding(kind="G5", subject=subject, code="rollback", said=said, at=shard)
+
+
+class QuarantineProbe(Probe):
+    """G6: what the database refused."""
+
+    def __init__(self, record: Record):
+        self._record = record
+
+    def subjects(self) -> Iterator[list[tuple[int, str, str]]]:
+        yield from self._record.quarantine()
+
+    def look(self, subjects: Sequence[tuple[int, str, str]]) -> Iterator[Finding]:
+        for number, task_id, reason in subjects:
+            said = f"was refused by the database and is in quarantine (no. {number}): {reason}"
+            yield Finding(
+                kind="G6", subject=task_id, code=f"quarantine {number}", said=said,
+                at=(number, task_id, reason),
+            )  # fmt: skip
