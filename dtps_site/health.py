@@ -4,6 +4,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from tasks_app.broker import broker, keys
+from tasks_app.errors import RETRY_AFTER_SECONDS
 from tasks_app.exceptions import TaskSystemError
 
 KEPT_MS = 60_000
@@ -15,5 +16,6 @@ def check(request: HttpRequest) -> JsonResponse:
     try:
         broker().link.call("SET", keys.key(0, "health"), "1", "PX", KEPT_MS)
     except TaskSystemError:
-        return JsonResponse({"status": "unavailable"}, status=503)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return JsonResponse({"status": "unavailable"}, status=503, headers=headers)
     return JsonResponse({"status": "ok"})

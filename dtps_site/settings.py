@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "dtps_site.csp.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "dtps_site.middleware.NeverCached",
+    "dtps_site.middleware.Unavailable",
     "corsheaders.middleware.CorsMiddleware",
     "dtps_site.body_limit.BodyLimit",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -175,6 +176,9 @@ DATABASES = {
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
     VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # it opens files, but makes no directory
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # The least that its driver knows; without it a host that is gone is waited for.
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 2)
 
 REDIS_URL = os.environ.get("DTPS_REDIS_URL", "")  # empty: the embedded server
 EMBEDDED = Places(VAR_DIR / "valkey")

@@ -5,7 +5,7 @@ import msgspec
 from . import lookup
 from .broker import broker
 from .exceptions import TaskNotFound, WrongState
-from .message import StoredTask, TaskMessage, now_us
+from .message import UNREADABLE, StoredTask, TaskMessage, now_us
 from .states import FINAL, Status
 
 
@@ -18,7 +18,9 @@ def must_find(task_id: str) -> StoredTask:
 
 
 def cancel(task_id: str, *, by: str) -> Status:
-    """End an open task; if it runs, what comes of that is dropped. Return its status before.
+    """End an open task; one that runs is interrupted. Return its status before.
+
+    What comes of it is dropped in any case: from now on its executor has no token for it.
 
     Raise TaskNotFound, or WrongState if it has ended already.
     """
@@ -35,9 +37,11 @@ def cancel(task_id: str, *, by: str) -> Status:
 def retry(task_id: str) -> int:
     """Open the next run of a finished task, to start at once. Return that run's number.
 
-    Raise TaskNotFound, or WrongState if it is open.
+    Raise TaskNotFound, or WrongState if it is open, or cannot be read any more.
     """
     task = must_find(task_id)
+    if task.message.type == UNREADABLE:
+        raise WrongState("The task cannot be read; the quarantine has it as it was.")
     broker().retry(_again(task), task.state)
     return task.state.run + 1
 

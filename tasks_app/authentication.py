@@ -1,9 +1,11 @@
 """Who is asking: a token, a session, or somebody at this machine."""
 
 import hmac
-from datetime import timedelta
+import logging
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import OperationalError
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
@@ -14,6 +16,8 @@ from .digest import digest_of
 from .models import ApiToken
 
 SCHEMES = (b"token", b"bearer")
+logger = logging.getLogger(__name__)
+
 USED_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a write a request would cost more
 
 
@@ -50,5 +54,12 @@ def find_token(key: str) -> ApiToken | None:
     if not token.user.is_active or (token.expires_at and token.expires_at <= now):
         return None
     if token.last_used_at is None or now - token.last_used_at > USED_EVERY:
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        _mark_as_used(token, now)
     return token
+
+
+def _mark_as_used(token: ApiToken, now: datetime) -> None:
+    try:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    except OperationalError as error:  # locked: that keeps nobody from looking
+        logger.warning("The use of a token was not noted: %s", error)

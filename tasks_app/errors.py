@@ -12,6 +12,7 @@ from .exceptions import (
     DuplicateTask,
     InvalidCall,
     NoAgent,
+    NoAnswer,
     QueueFull,
     QueueUnavailable,
     TaskNotFound,
@@ -39,6 +40,7 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     QueueUnavailable: (status.HTTP_503_SERVICE_UNAVAILABLE, "unavailable"),
     UnknownOutcome: (status.HTTP_503_SERVICE_UNAVAILABLE, "unknown"),
     NoAgent: (status.HTTP_503_SERVICE_UNAVAILABLE, "no_agent"),
+    NoAnswer: (status.HTTP_503_SERVICE_UNAVAILABLE, "no_answer"),
     OperationalError: (status.HTTP_503_SERVICE_UNAVAILABLE, "unavailable"),
     InterfaceError: (status.HTTP_503_SERVICE_UNAVAILABLE, "unavailable"),
 }

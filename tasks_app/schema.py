@@ -19,9 +19,10 @@ SENTENCES = {
     401: "No login, or a token that is not valid.",
     403: "Not permitted.",
     404: "There is no such thing.",
-    409: "The task's state does not allow this.",
+    409: "The state of the task, or of the worker, does not allow this.",
     413: "The body or the payload is too large.",
-    503: "Redis, the history or an agent does not answer; `Retry-After` says when to try again.",
+    503: "Redis, the history, an agent or the worker does not answer; `Retry-After` says when to "
+    "try again.",
 }
 TASK_ID = OpenApiParameter("id", OpenApiTypes.STR, required=True, description="The task's id.")
 

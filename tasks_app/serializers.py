@@ -53,7 +53,9 @@ class StrictSerializer(serializers.Serializer):
 
 def _hint(name: str, known: Mapping[str, Any]) -> str:
     guess = get_close_matches(name[:100], list(known), n=1)
-    return f" Did you mean {guess[0]}?" if guess else f" Known are: {', '.join(known)}."
+    if guess:
+        return f" Did you mean {guess[0]}?"
+    return f" Known are: {', '.join(known)}." if known else ""
 
 
 class SubmitSerializer(StrictSerializer):
@@ -159,10 +161,14 @@ class AttemptSerializer(serializers.Serializer):
     worker_id = serializers.CharField()
     start_time = serializers.DateTimeField(allow_null=True)
     end_time = serializers.DateTimeField(allow_null=True)
-    outcome = serializers.CharField(help_text="A final status, retrying, pending or crashed.")
+    outcome = serializers.CharField(
+        help_text="A final status, retrying, pending (given back, nothing counted) or crashed."
+    )
     error_type = serializers.CharField()
     error = serializers.CharField()
-    traceback = serializers.CharField()
+    traceback = serializers.CharField(
+        help_text="Of a crash: the last lines that its process logged."
+    )
     cpu_time = serializers.FloatField(help_text="Seconds.")
     memory_usage = serializers.IntegerField(help_text="Bytes.")
 
@@ -183,7 +189,10 @@ class TaskSerializer(StatusSerializer):
     backoff = serializers.FloatField(help_text="Seconds.")
     timeout = serializers.FloatField(help_text="Seconds; 0: no bound.")
     run = serializers.IntegerField(help_text="Grows when a finished task is retried.")
-    crashes = serializers.IntegerField()
+    crashes = serializers.IntegerField(help_text="Of processes that ran it; no failures.")
+    note = serializers.CharField(
+        help_text="What holds it up, or ended it, where the status does not say so; or empty."
+    )
     attempts = AttemptSerializer(many=True)
 
 

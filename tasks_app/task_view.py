@@ -5,6 +5,7 @@ from typing import Any
 
 from .message import Attempt, State, StoredTask, TaskMessage, level_of, moment
 from .models import TaskRecord
+from .note import note_of
 from .results import attempts_of_run
 from .states import FINAL, Status
 
@@ -54,6 +55,7 @@ def all_of(task: StoredTask) -> dict[str, Any]:
         "timeout": message.timeout,
         "run": state.run,
         "crashes": state.crashes,
+        "note": note_of(state),
         "attempts": [_attempt(attempt) for attempt in state.attempts],
     }
 

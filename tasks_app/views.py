@@ -131,7 +131,7 @@ class CancelView(ApiView):
 
     @describe(CancelledSerializer, 404, 409)
     def post(self, request: Request, task_id: str) -> Response:
-        """Cancel an open task; if it runs, what comes of that is dropped."""
+        """Cancel an open task; one that runs is interrupted, and what comes of it is dropped."""
         before = actions.cancel(task_id, by=str(request.user))
         return Response({"task_id": task_id, "status": "cancelled", "before": before.value})
 

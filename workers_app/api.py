@@ -10,14 +10,21 @@ from tasks_app.permissions import OPERATE, VIEW
 from tasks_app.schema import describe
 from tasks_app.views import ApiView
 
-from . import debug, fleet_control, live, metrics
+from . import debug, decisions, fleet_control, live, metrics, steering
 from .control import PoolConfig
 from .reset import reset
 from .serializers import (
+    DecisionSerializer,
+    DecisionsQuerySerializer,
     MetricsSerializer,
+    NothingSerializer,
+    OrderedSerializer,
     PoolSerializer,
     ResetQuerySerializer,
     ResetSerializer,
+    ScaledSerializer,
+    ScaleSerializer,
+    StacksSerializer,
     StartedSerializer,
     StartSerializer,
     StoppedSerializer,
@@ -28,6 +35,17 @@ WORKERS_BY_ID = {
     "additionalProperties": {"$ref": "#/components/schemas/Worker"},
 }
 WORKER_ID = OpenApiParameter("id", OpenApiTypes.STR, required=True, description="The worker's id.")
+
+
+class OrderView(ApiView):
+    """An order to one worker, without a body."""
+
+    needs = {"POST": OPERATE}
+
+    def ordered(self) -> str:
+        """The id of the worker. Raise ValidationError if it is missing, or if there is a body."""
+        self.validated(NothingSerializer, self.body())
+        return self.required("id")
 
 
 class WorkersView(ApiView):
@@ -61,6 +79,66 @@ class StopView(ApiView):
         worker = self.required("id")
         fleet_control.stop_worker(worker)
         return Response({"status": "Worker stopped", "id": worker})
+
+
+class PauseView(OrderView):
+    @describe(OrderedSerializer, 400, 404, 409, parameters=[WORKER_ID])
+    def post(self, request: Request) -> Response:
+        """Let a worker start nothing more until it is resumed; what runs goes on."""
+        worker = self.ordered()
+        steering.pause(worker)
+        return Response({"status": "Worker paused", "id": worker})
+
+
+class ResumeView(OrderView):
+    @describe(OrderedSerializer, 400, 404, 409, parameters=[WORKER_ID])
+    def post(self, request: Request) -> Response:
+        """Let a paused worker start tasks again."""
+        worker = self.ordered()
+        steering.resume(worker)
+        return Response({"status": "Worker resumed", "id": worker})
+
+
+class RestartView(OrderView):
+    @describe(OrderedSerializer, 400, 404, 409, parameters=[WORKER_ID])
+    def post(self, request: Request) -> Response:
+        """Have a worker drain and begin anew: with the code that is there now, under a new id."""
+        worker = self.ordered()
+        steering.restart(worker)
+        return Response({"status": "Worker restarts", "id": worker})
+
+
+class ScaleView(ApiView):
+    needs = {"POST": OPERATE}
+
+    @describe(ScaledSerializer, 400, 404, 409, body=ScaleSerializer, parameters=[WORKER_ID])
+    def post(self, request: Request) -> Response:
+        """Give a worker another number of slots; its autoscaler goes on from there."""
+        worker = self.required("id")
+        slots = self.validated(ScaleSerializer, self.body())["slots"]
+        steering.scale(worker, slots)
+        return Response({"status": "Worker scaled", "id": worker, "slots": slots})
+
+
+class StacksView(ApiView):
+    # The stacks of running tasks may show what they work on.
+    needs = {"GET": OPERATE}
+
+    @describe(StacksSerializer, 400, 404, 409, parameters=[WORKER_ID])
+    def get(self, request: Request) -> Response:
+        """Show what each running task of a worker is doing at this moment."""
+        worker = self.required("id")
+        return Response({"id": worker} | steering.stacks(worker))
+
+
+class DecisionsView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(DecisionSerializer(many=True), 400, parameters=[DecisionsQuerySerializer])
+    def get(self, request: Request) -> Response:
+        """List what the autoscalers decided, and why, the newest first."""
+        asked = self.validated(DecisionsQuerySerializer, self.query())
+        return Response(decisions.newest(asked["limit"], asked["id"]))
 
 
 class MetricsView(ApiView):

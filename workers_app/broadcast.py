@@ -31,6 +31,8 @@ LEASE = "broadcast"
 LEASE_MS = 2500  # after the holder died, the next one speaks within this
 PAUSE_SECONDS = 1.0
 FRESH_SECONDS = 1.5  # older, and a newcomer gets a snapshot of its own
+CALL_SECONDS = 1.5  # an answer to the channel layer that takes longer is lost
+SILENCE_SECONDS = 5.0  # without a word, and the subscription may be half open: it is made anew
 
 logger = logging.getLogger(__name__)
 _thread = ThreadPoolExecutor(1, thread_name_prefix="snapshot")  # with a database connection
@@ -111,7 +113,8 @@ class Broadcast:
         try:
             if await _in_thread(_hold, self._who, LEASE_MS):
                 text = await self.current(PAUSE_SECONDS / 2)
-                await get_channel_layer().group_send(GROUP, {"type": "snapshot", "text": text})
+                async with asyncio.timeout(CALL_SECONDS):
+                    await get_channel_layer().group_send(GROUP, {"type": "snapshot", "text": text})
         except (QueueUnavailable, RedisError, OSError) as error:
             self._tell_all(trouble(error))
 
@@ -122,19 +125,39 @@ class Broadcast:
             except (RedisError, OSError) as error:
                 self._tell_all(trouble(error))
                 await asyncio.sleep(PAUSE_SECONDS)
+            await _disconnect()
 
     async def _hear(self) -> None:
+        """Subscribe, and hand on what is said until it is silent for too long."""
         layer = get_channel_layer()
-        channel = await layer.new_channel()
-        await layer.group_add(GROUP, channel)
+        async with asyncio.timeout(CALL_SECONDS):
+            channel = await layer.new_channel()
+            await layer.group_add(GROUP, channel)
         try:
-            while True:
-                message = await layer.receive(channel)
-                self._keep(message["text"])
-                self._tell_all(message["text"])
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    await self._hear_one(channel)
         finally:
-            with contextlib.suppress(RedisError, OSError):
-                await asyncio.shield(layer.group_discard(GROUP, channel))
+            await asyncio.shield(_unsubscribe(channel))
+
+    async def _hear_one(self, channel: str) -> None:
+        async with asyncio.timeout(SILENCE_SECONDS):
+            message = await get_channel_layer().receive(channel)
+        self._keep(message["text"])
+        self._tell_all(message["text"])
+
+
+async def _unsubscribe(channel: str) -> None:
+    with contextlib.suppress(RedisError, OSError):
+        async with asyncio.timeout(CALL_SECONDS):
+            await get_channel_layer().group_discard(GROUP, channel)
+
+
+async def _disconnect() -> None:
+    """Let the channel layer connect anew, and forget what it had subscribed to."""
+    with contextlib.suppress(RedisError, OSError):
+        async with asyncio.timeout(CALL_SECONDS):
+            await get_channel_layer().flush()
 
 
 def trouble(error: Exception) -> str:
@@ -156,7 +179,7 @@ def _hold(who: str, lease_ms: int) -> bool:
     fleet = broker().fleet
     held = fleet.hold(LEASE, who, lease_ms)
     if held and fleet.leader() is None:
-        fleet.keep_sample(sample(broker().stats()))
+        fleet.keep_sample(sample(broker().stats(), fleet.workers().values()))
     return held
 
 

@@ -1,8 +1,10 @@
 """``/ws/live``: a read-only socket that is told each snapshot, as JSON."""
 
 import asyncio
+import logging
 
 from channels.db import database_sync_to_async
+from django.db import InterfaceError, OperationalError
 
 from tasks_app.exceptions import QueueUnavailable
 
@@ -18,10 +20,12 @@ MOST_FRAMES = 100  # in the life of a socket: there is nothing to say
 # Why the server closed a socket; applications may use 4000 to 4999.
 NOT_LOGGED_IN, TOO_MANY_FRAMES, TOO_LARGE, TOO_MANY_VIEWERS = 4401, 4408, 4413, 4429
 
+logger = logging.getLogger(__name__)
+
 
 async def live(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one viewer until it leaves or may not look any more."""
-    if not await _may_view(scope):
+    if not await _may_view(scope, in_doubt=False):
         await refuse(scope, receive, send)
         return
     await receive()  # websocket.connect
@@ -76,13 +80,19 @@ def _size(message: dict) -> int:
 
 
 async def _recheck(scope: Scope, send: Send) -> None:
-    while await _may_view(scope):
+    # While the database is away, who has looked so far looks on: nobody can log out then.
+    while await _may_view(scope, in_doubt=True):
         await asyncio.sleep(RECHECK_SECONDS)
     await _close(send, NOT_LOGGED_IN)
 
 
+async def _may_view(scope: Scope, *, in_doubt: bool) -> bool:
+    try:
+        return await database_sync_to_async(may_view)(scope)
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("A login cannot be checked: %s", error)
+        return in_doubt
+
+
 async def _close(send: Send, code: int) -> None:
     await send({"type": "websocket.close", "code": code})
-
-
-_may_view = database_sync_to_async(may_view)

@@ -11,8 +11,9 @@ def numbers() -> dict[str, Any]:
     """Count what waits, what was done since the last reset, and who works. Redis only."""
     stats = broker().stats()
     workers = live.workers()
+    alive = [worker for worker in workers.values() if worker["status"] != "inactive"]
     return {
-        "activeWorkers": sum(worker["status"] != "inactive" for worker in workers.values()),
+        "activeWorkers": len(alive),
         "totalTasks": stats.ready,
         "processedTasks": stats.count("completed"),
         "failedTasks": stats.count("failed"),
@@ -25,5 +26,8 @@ def numbers() -> dict[str, Any]:
         "retriedAttempts": stats.count("retried"),
         "crashedAttempts": stats.count("crashed"),
         "lateTasks": stats.count("late"),
+        "stolenTasks": stats.count("stolen"),
+        "staleResults": stats.count("stale"),
+        "slots": sum(worker["slots"] for worker in alive),
         "unrecordedChanges": stats.unrecorded,
     }

@@ -10,6 +10,7 @@ from tasks_app.broker import broker, keys
 from tasks_app.models import TaskRecord
 
 ROUNDS = 3  # a task that was held may be back in its queue before its cancel arrives
+SLICE = 10_000  # rows of the history that are deleted at once
 SWEEP_SECONDS = 5.0  # for one request; the promoter sweeps on
 
 
@@ -22,7 +23,7 @@ def reset(*, history: bool, by: str) -> tuple[int, int]:
         if not some:
             break
     _sweep()
-    deleted = TaskRecord.objects.all().delete()[0] if history else 0
+    deleted = _delete_history() if history else 0
     broker().reset_counters()
     return cancelled, deleted
 
@@ -42,6 +43,19 @@ def _cancel_held(by: str) -> int:
     ]
     before = broker().cancel(ids, by=by) if ids else {}
     return sum(status is not None for status in before.values())
+
+
+def _delete_history() -> int:
+    """In slices, so that nobody waits long for the database meanwhile."""
+    rows = TaskRecord.objects.order_by("id")
+    newest = rows.values_list("id", flat=True).last()  # what comes later is not deleted
+    deleted = 0
+    while newest is not None:
+        slice_ids = list(rows.filter(id__lte=newest).values_list("id", flat=True)[:SLICE])
+        if not slice_ids:
+            break
+        deleted += rows.filter(id__lte=slice_ids[-1]).delete()[0]
+    return deleted
 
 
 def _sweep() -> None:

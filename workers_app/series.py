@@ -1,13 +1,15 @@
-"""How fast it went: rates out of samples of counters that only grow, but for a reset."""
+"""How it went: rates out of counters that only grow, but for a reset; and gauges as they stood."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
 COUNTED = ("submitted", "completed", "failed")
+GAUGES = ("ready", "slots", "busy")
 STEP_MS = 3000  # a point of the series
 POINTS = 100  # five minutes
 NOW_MS = 5000  # "now" is the mean of so long, so that the number can be read
+LONGEST_GAP_MS = 10_000  # a gauge may have stood still for so long
 LONGEST_NOW_MS = 60_000  # an older sample says nothing about now
 
 Sample = dict[str, Any]
@@ -38,18 +40,32 @@ def _growth(before: int, after: int) -> int:
 
 
 def series(samples: Sequence[Sample], now_ms: int) -> list[Sample]:
-    """Rates a second over the last minutes, one point each STEP_MS, oldest first.
+    """Rates a second and gauges over the last minutes, one point each STEP_MS, oldest first.
 
-    Points lie on multiples of STEP_MS, so that a chart moves on and does not tremble.
+    A gauge is None where nobody sampled it. Points lie on multiples of STEP_MS, so that a chart
+    moves on and does not tremble.
     """
     last = now_ms - now_ms % STEP_MS
     edges = [last - STEP_MS * back for back in range(POINTS, -1, -1)]
     grown = {name: _totals_at(edges, samples, name) for name in COUNTED}
+    stood = _samples_at(edges[1:], samples)
     return [
         {"at": edges[n + 1]}
         | {name: round((t[n + 1] - t[n]) * 1000 / STEP_MS, 1) for name, t in grown.items()}
+        | {name: stood[n].get(name) for name in GAUGES}
         for n in range(POINTS)
     ]
+
+
+def _samples_at(edges: Sequence[int], samples: Sequence[Sample]) -> list[Sample]:
+    """The last sample up to each moment; an empty one if that is too long ago."""
+    times = [sample["at_ms"] for sample in samples]
+    found: list[Sample] = []
+    for edge in edges:
+        after = bisect_right(times, edge)
+        is_near = after > 0 and times[after - 1] > edge - LONGEST_GAP_MS
+        found.append(samples[after - 1] if is_near else {})
+    return found
 
 
 def _totals_at(edges: Sequence[int], samples: Sequence[Sample], name: str) -> list[float]:

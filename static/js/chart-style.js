@@ -1,5 +1,7 @@
 // Charts in the colours of the page, also after the theme changes.
 
+const MARK_EVERY = 60_000; // ms
+
 const probe = document.createElement("span");
 probe.hidden = true;
 document.body.append(probe);
@@ -44,6 +46,35 @@ export function numberAxis(least) {
     grid: { color: colour("--line"), tickLength: 0 },
     ticks: { color: colour("--soft"), maxTicksLimit: 5, padding: 8, precision: 0, font: font() },
     afterFit: (axis) => (axis.width = 52), // the chart keeps its place while numbers grow
+  };
+}
+
+/** An axis of moments, marked at full minutes. */
+export function timeAxis() {
+  return {
+    grid: { display: false },
+    border: { color: colour("--line") },
+    ticks: {
+      color: colour("--soft"),
+      font: font(),
+      autoSkip: false,
+      maxRotation: 0,
+      callback(value) {
+        const at = this.getLabelForValue(value);
+        if (at % MARK_EVERY) return null;
+        return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+      },
+    },
+  };
+}
+
+/** The legend below a chart of lines. */
+export function lineLegend() {
+  return {
+    display: true,
+    position: "bottom",
+    align: "start",
+    labels: { color: colour("--soft"), boxWidth: 14, boxHeight: 2, padding: 16, font: font() },
   };
 }
 

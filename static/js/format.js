@@ -41,3 +41,15 @@ export function moment(text) {
   if (!text) return "";
   return new Date(text).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 }
+
+/** The time of day of a moment, in the reader's own time zone. */
+export function clock(text) {
+  return new Date(text).toLocaleTimeString("en-GB");
+}
+
+/** A size: "812 KiB", "48 MiB", "1.2 GiB". */
+export function bytes(number) {
+  if (number < 2 ** 20) return `${whole.format(number / 2 ** 10)} KiB`;
+  if (number < 2 ** 30) return `${whole.format(number / 2 ** 20)} MiB`;
+  return `${short.format(number / 2 ** 30)} GiB`;
+}

@@ -2,6 +2,7 @@
 
 import { call } from "./api.js";
 import { closable } from "./dialogs.js";
+import { factItems } from "./facts.js";
 import { duration, moment } from "./format.js";
 import { badge, field, part, say } from "./parts.js";
 
@@ -68,6 +69,7 @@ function blank(drawer, id) {
   say(field("type", drawer), "Task");
   say(field("id", drawer), id);
   badge(field("status", drawer), "");
+  note(drawer, "");
   for (const name of ["arguments", "output"]) say(field(name, drawer), "");
   part("facts", drawer).replaceChildren();
   part("attempts", drawer).replaceChildren();
@@ -76,12 +78,18 @@ function blank(drawer, id) {
 function show(drawer, task) {
   say(field("type", drawer), task.task_type);
   badge(field("status", drawer), task.status);
-  part("facts", drawer).replaceChildren(...facts(task).flatMap(fact));
+  note(drawer, task.note);
+  part("facts", drawer).replaceChildren(...factItems(facts(task)));
   showArguments(drawer, task);
   showOutcome(drawer, task);
   const lines = task.attempts.map((each) => attemptItem(drawer, each));
   part("attempts-title", drawer).hidden = lines.length === 0;
   keepOpen(part("attempts", drawer), lines);
+}
+
+function note(drawer, text) {
+  say(field("note", drawer), text);
+  field("note", drawer).hidden = !text;
 }
 
 function showArguments(drawer, { args, kwargs }) {
@@ -113,17 +121,7 @@ function facts(task) {
     ["Ran", ran ? duration(ran / 1e6) : ""],
     ["Retries", `${task.retry_count} of ${task.retries}`],
     ["Crashes", task.crashes || ""],
-  ].filter(([, value]) => value !== "" && value !== null);
-}
-
-function fact([name, value]) {
-  const term = document.createElement("dt");
-  const description = document.createElement("dd");
-  const isolated = document.createElement("bdi");
-  term.textContent = name;
-  isolated.textContent = value;
-  description.append(isolated);
-  return [term, description];
+  ];
 }
 
 function attemptItem(drawer, attempt) {
@@ -132,6 +130,7 @@ function attemptItem(drawer, attempt) {
   say(field("when", item), [moment(attempt.start_time), attempt.worker_id].filter(Boolean).join(" · "));
   say(field("error", item), [attempt.error_type, attempt.error].filter(Boolean).join(": "));
   field("more", item).hidden = !attempt.traceback;
+  say(field("summary", item), attempt.outcome === "crashed" ? "Its last words" : "Traceback");
   say(field("traceback", item), cut(attempt.traceback));
   return item;
 }

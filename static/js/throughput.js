@@ -1,6 +1,6 @@
 // Tasks a second over the last minutes, as lines.
 
-import { chartOptions, colour, font, numberAxis, rebuildWithTheme } from "./chart-style.js";
+import { chartOptions, colour, lineLegend, numberAxis, rebuildWithTheme, timeAxis } from "./chart-style.js";
 import { rate } from "./format.js";
 import { part, say } from "./parts.js";
 
@@ -9,7 +9,6 @@ const LINES = [
   { name: "submitted", colour: "--info", fill: false },
   { name: "failed", colour: "--bad", fill: false },
 ];
-const MARK_EVERY = 60_000; // ms
 
 /** Returns a function that shows a snapshot. */
 export function showThroughput() {
@@ -55,33 +54,10 @@ function line({ name, colour: property, fill }) {
 
 function options() {
   const shared = chartOptions();
-  shared.plugins.legend = {
-    display: true,
-    position: "bottom",
-    align: "start",
-    labels: { color: colour("--soft"), boxWidth: 14, boxHeight: 2, padding: 16, font: font() },
-  };
+  shared.plugins.legend = lineLegend();
   shared.plugins.tooltip.callbacks = {
     title: ([item]) => new Date(Number(item.label)).toLocaleTimeString("en-GB"),
     label: (item) => ` ${item.dataset.label}: ${rate(item.parsed.y)}/s`,
   };
   return { ...shared, scales: { x: timeAxis(), y: numberAxis(5) } };
-}
-
-function timeAxis() {
-  return {
-    grid: { display: false },
-    border: { color: colour("--line") },
-    ticks: {
-      color: colour("--soft"),
-      font: font(),
-      autoSkip: false,
-      maxRotation: 0,
-      callback(value) {
-        const at = this.getLabelForValue(value);
-        if (at % MARK_EVERY) return null;
-        return new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-      },
-    },
-  };
 }

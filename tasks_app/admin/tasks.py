@@ -18,6 +18,7 @@ from .. import actions
 from ..exceptions import TaskSystemError
 from ..message import Attempt
 from ..models import TaskRecord, moment
+from ..note import note_of
 from ..permissions import OPERATE
 from ..states import FINAL, HELD, OPEN, Status
 from .filters import LevelFilter, QueueFilter, StatusFilter, TypeFilter
@@ -52,12 +53,25 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
     actions = ("retry_selected", "cancel_selected")
     actions_detail = ("retry_this", "cancel_this")
     readonly_fields = (
-        "id", "type_shown", "queue_shown", "level", "status_now", "source", "worker_shown",
+        "id", "type_shown", "queue_shown", "level", "status_now", "note", "source", "worker_shown",
         "submitted", "started", "finished", "waited", "took", "due", "expires", "late",
         "failed_times", "run", "arguments", "result",
     )  # fmt: skip
     fieldsets = (
-        (None, {"fields": ("id", "type_shown", "queue_shown", "level", "status_now", "source")}),
+        (
+            None,
+            {
+                "fields": (
+                    "id",
+                    "type_shown",
+                    "queue_shown",
+                    "level",
+                    "status_now",
+                    "note",
+                    "source",
+                )
+            },
+        ),
         (
             _("Course"),
             {
@@ -121,6 +135,11 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
     @display(description=_("status"))
     def status_now(self, task: TaskRecord) -> str:
         return str(Status(task.status).label)
+
+    @display(description=_("what that means"))
+    def note(self, task: TaskRecord) -> str:
+        known = stored(task)
+        return (note_of(known.state) if known else "") or NONE
 
     @display(description=_("according to"))
     def source(self, task: TaskRecord) -> str:
@@ -220,7 +239,9 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
         permissions=["operate"],
         dialog={
             "title": _("Cancel"),
-            "description": _("End this task? What it returns will not be recorded."),
+            "description": _(
+                "End this task? If it runs, it is interrupted; what it returns is not recorded."
+            ),
         },
     )
     def cancel_this(

@@ -7,7 +7,7 @@ from ..models import WorkerRecord
 from .readonly import ReadOnlyAdmin
 from .text import isolated
 
-COLOURS = {"active": "success", "stopping": "warning", "inactive": "danger"}
+COLOURS = {"active": "success", "paused": "warning", "stopping": "warning", "inactive": "danger"}
 
 
 @admin.register(WorkerRecord)

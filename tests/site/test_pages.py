@@ -39,6 +39,7 @@ def test_an_empty_system_explains_itself(local, broker):
 
     assert "No worker is running. Start one with <code>manage.py runworker</code>" in page
     assert "No task yet." in page and "No queue yet" in page
+    assert "When a worker's autoscaler changes its slots, it says here why." in page
 
 
 def test_numbers_tasks_and_types_are_in_the_first_answer(local, broker):
@@ -51,10 +52,25 @@ def test_numbers_tasks_and_types_are_in_the_first_answer(local, broker):
     assert '<option value="wordcount"' in page
 
 
+def test_decisions_and_what_workers_hold_are_in_the_first_answer(local, broker):
+    broker.fleet.announce(
+        "w1", {"slots": 4, "reserved": 34, "stolen": 12, "stolenFrom": 87, "bounds": [2, 9]}
+    )
+    broker.fleet.keep_decision(
+        {"at_ms": 1, "worker": "w1", "from": 3, "to": 4, "reason": "7 tasks wait.", "numbers": {}}
+    )
+
+    page = local.get("/").content.decode()
+
+    assert "3 → 4" in page and "7 tasks wait." in page
+    assert ">34<" in page and ">12/87<" in page and "2\u20139" in page
+
+
 def test_text_of_users_is_escaped(local, broker):
     hostile = "</script><img src=x onerror=alert(1)>"
     broker.submit(new_task(type=hostile, queue=hostile))
-    broker.fleet.announce(hostile, {"hostname": hostile})
+    broker.fleet.announce(hostile, {"hostname": hostile, "kind": hostile, "status": hostile})
+    broker.fleet.keep_decision({"worker": hostile, "reason": hostile})
 
     page = local.get("/").content.decode()
 
@@ -103,7 +119,15 @@ def test_controls_are_for_those_who_may(client, far_away, broker, permissions, s
     page = client.get("/").content.decode()
 
     assert ("Submit a task" in page) == submits
-    for control in ("Add a worker", "Reset the system", "Cancel the task", 'data-action="stop"'):
+    for control in (
+        "Add a worker",
+        "Reset the system",
+        "Cancel the task",
+        'data-action="stop"',
+        "Scale…",
+        "Restart…",
+        "stacks-dialog",
+    ):
         assert (control in page) == operates
 
 

@@ -16,6 +16,7 @@ from tasks_app.admin import keyset
 from tasks_app.digest import digest_of
 from tasks_app.message import Attempt, TaskMessage, now_us
 from tasks_app.models import ApiToken, Quarantine, TaskRecord, WorkerRecord
+from tasks_app.note import LOST
 from tasks_app.states import Status
 
 pytestmark = pytest.mark.django_db
@@ -295,6 +296,20 @@ def test_attempts_and_result_are_shown(admin):
 
     assert "Traceback: 17" in text
     assert "4711" in text
+
+
+def test_why_a_task_was_given_up_and_the_last_words_of_its_process_are_shown(admin):
+    crash = Attempt(
+        number=1, outcome="crashed", error_type=LOST, error="killed by SIGSEGV",
+        traceback="Segmentation fault\nINFO <i>reading</i>",
+    )  # fmt: skip
+    record(1, status=Status.FAILED, lines=attempt_line(crash)).save()
+
+    text = admin.get(reverse(CHANGE, args=[an_id(1)])).content.decode()
+
+    assert "Poison: the process that ran it died" in text
+    assert "Its last words" in text
+    assert "INFO &lt;i&gt;reading&lt;/i&gt;" in text
 
 
 def test_a_row_of_another_version_is_shown_without_its_body(admin):

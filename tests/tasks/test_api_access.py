@@ -124,10 +124,11 @@ def test_createtoken_refuses_what_makes_no_sense(make_user, make_token):
 # --- permissions ---
 
 VIEWS = ["/api/workers", "/api/metrics", "/api/debug", "/api/tasks", "/api/queues",
-         "/api/task-types", "/api/schema", "/api/docs"]  # fmt: skip
+         "/api/task-types", "/api/schema", "/api/docs", "/api/workers/decisions"]  # fmt: skip
 OPERATIONS = ["/api/workers/start", "/api/workers/stop?id=a", "/api/system/reset",
               "/api/tasks/a/cancel", "/api/tasks/a/retry", "/api/queues/mail/pause",
-              "/api/queues/mail/resume"]  # fmt: skip
+              "/api/queues/mail/resume", "/api/workers/pause?id=a", "/api/workers/resume?id=a",
+              "/api/workers/restart?id=a", "/api/workers/scale?id=a"]  # fmt: skip
 
 
 @pytest.mark.parametrize("permission", ["", "view_task", "submit_task", "operate_task"])
@@ -139,6 +140,8 @@ def test_a_permission_is_good_for_its_own_doors_only(make_user, permission):
         assert (client.get(path).status_code != 403) == (permission == "view_task"), path
     for path in OPERATIONS:
         assert (client.post(path).status_code != 403) == (permission == "operate_task"), path
+    stacks = client.get("/api/workers/stacks?id=a")  # they show what tasks work on
+    assert (stacks.status_code != 403) == (permission == "operate_task")
     for path in ["/api/tasks/submit", "/api/tasks/bulk"]:
         assert (client.post(path).status_code != 403) == (permission == "submit_task"), path
 

@@ -8,6 +8,7 @@ from django.test import Client
 
 from tasks_app.broker.answers import Settlement
 from tasks_app.message import Attempt, now_us
+from tasks_app.note import UNKNOWN_TYPE
 from tests.conftest import wait_until
 from workers_app.services.recorder import Recorder
 
@@ -115,6 +116,25 @@ def test_a_failed_attempt_and_the_retry_after_it_are_told(api, broker):
     assert task["deadline_missed"] is True
     assert [each["outcome"] for each in task["attempts"]] == ["retry", "failed"]
     assert task["attempts"][0]["traceback"] == "line 1"
+
+
+def test_a_task_that_was_given_back_says_that_no_worker_knows_its_type(api, broker):
+    task_id = submit(api)
+    assert api.get(f"/api/tasks/{task_id}").json()["note"] == ""
+
+    attempt = {"error_type": UNKNOWN_TYPE, "error": "There is no task type 'test'."}
+    line = Attempt(worker=WORKER, outcome="pending", ended_us=now_us(), **attempt).encode()
+    for held, token in claim(broker).items():
+        given_back = Settlement(
+            id=held, token=token, outcome="released", pause_ms=60_000, line=line
+        )
+        assert broker.finish(EXECUTOR, [given_back]) == []
+    task = api.get(f"/api/tasks/{task_id}").json()
+
+    assert task["note"].startswith("No worker knows this type.")
+    assert (task["retry_count"], task["attempts"][0]["outcome"]) == (0, "pending")
+    schema = api.get("/api/schema").json()["components"]["schemas"]["Task"]
+    assert set(schema["properties"]) == set(task)
 
 
 @pytest.mark.parametrize("task_id", ["unknown", "..", "a b", "%00", "x" * 500, "*", "[id]"])
