@@ -4,7 +4,7 @@ RUNTIME := ./bootstrap
 DEV := ./bootstrap --dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench screenshots clean
+.PHONY: help run test check bench soak screenshots clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ check: ## lint, format, Django's system checks, missing migrations
 
 bench: ## measure throughput and latency; see benchmarks/
 	@exec $(DEV) -m benchmarks $(ARGS)
+
+soak: ## kill and cut off everything for ten minutes, then count (ARGS="--minutes 1 --seed 7")
+	@exec $(DEV) -m tests.soak $(ARGS)
 
 screenshots: ## take pictures of every page, for the documentation
 	@exec $(DEV) manage.py screenshot $(ARGS)
