@@ -50,18 +50,20 @@ def wait_until(condition: Callable[[], Any], what: str, pause: float = 0.01) -> 
 
 
 @contextmanager
-def worker(processes: int = 2) -> Iterator[subprocess.Popen]:
-    """``manage.py runworker``, registered and with its coordinator at work."""
+def worker(processes: int = 2, queues: str = "default") -> Iterator[subprocess.Popen]:
+    """``manage.py runworker``, registered and with a coordinator at work. It may end before."""
     log = (Path(settings.VAR_DIR) / "worker.log").open("ab")
     command = [
         sys.executable, str(ROOT / "manage.py"), "runworker",
         "--processes", str(processes), "--threads", "1",
+        "--min", str(processes), "--max", str(processes), "--queues", queues,
     ]  # fmt: skip
+    known = set(broker().fleet.workers())
     process = subprocess.Popen(
         command, cwd=ROOT, env=os.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
     )
     try:
-        wait_until(lambda: _is_ready(process), f"a worker (see {log.name})")
+        wait_until(lambda: _is_ready(process, known), f"a worker (see {log.name})")
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -69,12 +71,12 @@ def worker(processes: int = 2) -> Iterator[subprocess.Popen]:
         log.close()
 
 
-def _is_ready(process: subprocess.Popen) -> bool:
+def _is_ready(process: subprocess.Popen, known: set[str]) -> bool:
     if process.poll() is not None:
         log = Path(settings.VAR_DIR) / "worker.log"
         raise RuntimeError(f"The worker ended with {process.returncode}:\n{log.read_text()}")
-    alive = [each for each in broker().fleet.workers().values() if each.is_alive]
-    return bool(alive and broker().fleet.leader())
+    new = [each for name, each in broker().fleet.workers().items() if name not in known]
+    return bool(new and broker().fleet.leader())
 
 
 def done(count: int) -> bool:

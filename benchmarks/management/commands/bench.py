@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, call_command
 
-from benchmarks import drain, floor, latency, submit, waiting
+from benchmarks import against, drain, fleet, floor, latency, recovery, submit, waiting
 from benchmarks.machine import machine
 from benchmarks.report import RESULTS, keep, show
 
@@ -18,6 +18,8 @@ PARTS = {
     "drain": ("Drain, with history", drain.measure, 100_000, 20_000),
     "latency": ("Idle latency", latency.measure, 500, 100),
     "waiting": ("A long queue", waiting.measure, 1_000_000, 100_000),
+    "recovery": ("After a kill -9", recovery.measure, 2, 1),
+    "fleet": ("A fleet that waits", fleet.measure, 100, 20),
 }
 
 
@@ -30,6 +32,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--quick", action="store_true", help="fewer tasks: half a minute")
         parser.add_argument("--only", choices=PARTS, nargs="+", help="these parts alone")
+        parser.add_argument(
+            "--against", type=Path, metavar="CHECKOUT",
+            help="instead, compare the drain with that of another checkout, by turns",
+        )  # fmt: skip
+        parser.add_argument("--rounds", type=int, default=against.ROUNDS, help="of --against")
         parser.add_argument("--results", type=Path, default=RESULTS, help="where to keep them")
 
     def handle(self, *, quick: bool, only: list[str] | None, results: Path, **options: Any) -> None:
@@ -37,9 +44,14 @@ class Command(BaseCommand):
         place, found = machine(), {}
         print("\n".join(f"{name:<12} {value}" for name, value in place.items()))
         began = time.monotonic()
-        for name in only or PARTS:
+        other, rounds = options["against"], options["rounds"]
+        if other is not None:
+            found["against"] = against.measure(other, rounds, quick=quick)
+            show(f"Beside {other}, median of {rounds} runs each", found["against"])
+        for name in (only or PARTS) if other is None else ():
             title, measure, usually, quickly = PARTS[name]
             found[name] = measure(quickly if quick else usually)
             show(title, found[name])
-        path = keep(results, place, {"quick": quick, "only": only}, found)
+        asked = {"quick": quick, "only": only, "against": other and str(other), "rounds": rounds}
+        path = keep(results, place, asked, found)
         print(f"\nTook {time.monotonic() - began:.0f} s; kept in {path}")
