@@ -17,6 +17,8 @@ from tasks_app.broker import broker
 from tasks_app.conf import conf
 from workers_app import embedded
 from workers_app.foreground import asked_to_end
+from workers_app.kept import become
+from workers_app.rebirth import AGAIN
 
 from .preparation import (
     ADMIN,
@@ -78,8 +80,9 @@ class Launch:
         self.logs = settings.VAR_DIR / "log"
         self.web = self._child("web", self._serve)
         self.agent = self._child("agent", partial(self._command, "runagent"))
+        self._worker_words = ["--pool-size", str(plan.pool_size)]
         self.worker = self._child(
-            "worker", partial(self._command, "runworker", "--pool-size", str(plan.pool_size))
+            "worker", partial(self._command, "runworker", *self._worker_words)
         )
         self.feed = self._child(
             "feed", partial(self._command, "feed", "--rate", str(plan.feed_rate))
@@ -170,13 +173,22 @@ class Launch:
         """One round: start again what died, unless that is in vain."""
         for child in self.children:
             if child.died():
-                self._mourn(child)
+                self._follow(child)
             elif child.is_due():
                 child.start()
         if time.monotonic() - self.checked_at > CHECK_SECONDS:
             embedded.ensure()  # in case that somebody killed its guardian
             self.checked_at = time.monotonic()
         self._pause_or_stop()
+
+    def _follow(self, child: Child) -> None:
+        """Start the worker anew if that is what it was told to do; else something went wrong."""
+        if child is not self.worker or child.code != AGAIN:
+            self._mourn(child)
+            return
+        child.work = partial(become, self._worker_words)  # with the code that is there now
+        child.start()
+        self.say("The worker begins anew.")
 
     def _mourn(self, child: Child) -> None:
         pause = child.plan_again()

@@ -22,6 +22,7 @@ class Child:
     log: Path
     is_wanted: bool = True  # False: it ended as it was told to
     process: Forked | None = None  # while it runs
+    code: int | None = None  # of the last one that has ended
     failures: int = 0  # quick deaths in a row
     started_at: float = 0.0
     again_at: float = 0.0
@@ -38,9 +39,9 @@ class Child:
         """Whether it has ended since the last look, although nobody told it to."""
         if self.process is None or self.process.poll() is None:
             return False
-        if self.process.code == 0:
+        self.code, self.process = self.process.code, None
+        if self.code == 0:
             self.is_wanted = False
-        self.process = None
         return self.is_wanted
 
     def plan_again(self) -> float:

@@ -6,6 +6,7 @@ of JSON for each attempt that has ended. Lua reads first lines only; what users 
 stays opaque to it.
 """
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -255,6 +256,14 @@ def escaped(queue: str) -> str:
 def unescaped(queue: str) -> str:
     """The name that ``escaped`` was given."""
     return unquote(queue)
+
+
+_FIRST_LINE = re.compile(rb"\d+\|[^|\n]*\|-?\d+\|\d+\n")
+
+
+def is_definition(text: bytes) -> bool:
+    """Whether a text begins as a definition of any format does: what Lua needs of it is there."""
+    return _FIRST_LINE.match(text) is not None
 
 
 def queue_in(definition: bytes) -> str:

@@ -163,6 +163,8 @@ class Ledger(models.Model):
         verbose_name = _("ledger")
         verbose_name_plural = _("ledger")
         default_permissions = ()
+        # Else a check would ask the database at each start, and a locked one would say no.
+        required_db_features = ["supports_json_field"]
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}"

@@ -86,6 +86,20 @@ def test_processes_that_are_killed_come_back_and_none_outlives_a_killed_up(up, p
     wait_until(lambda: is_server_gone(var), "the end of the server")
 
 
+def test_a_worker_that_is_told_to_restart_comes_back_under_a_new_id(up, port):
+    program = up("--feed", "0", "--pool-size", "1")
+    program.wait_for("Ready after")
+    (before,) = call(port, "/api/workers")
+
+    call(port, f"/api/workers/restart?id={before}", {})
+
+    program.wait_for("The worker begins anew.")
+    wait_until(lambda: call(port, "/api/workers").keys() - {before}, "the new worker")
+    task = submit(port)
+    wait_until(lambda: status(port, task) == "completed", "the end of a task by it")
+    assert "died" not in program.said()
+
+
 def named(program, title):
     children = psutil.Process(program.pid).children()
     return next(child for child in children if title in " ".join(child.cmdline()))

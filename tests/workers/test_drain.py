@@ -88,7 +88,7 @@ def test_a_killed_supervisor_takes_its_children_along_and_its_tasks_come_back(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
 def test_every_signal_that_ends_a_worker_ends_it_in_order(queue, start, number):
-    worker = start("runworker", "--id", f"told-{number}", *ONE)
+    worker = start("runworker", "--id", f"told-{number}", *ONE, preexec_fn=hear_all)
     worker.wait_for("event=executor_started")
 
     worker.signal(number)
@@ -170,6 +170,11 @@ def handles(pid, number):
         return True
     caught = int(re.search(r"SigCgt:\s*(\w+)", text)[1], 16)
     return bool(caught >> (number - 1) & 1)
+
+
+def hear_all():
+    """Undo what the tests' own parent may have chosen to ignore: a worker leaves SIGHUP at that."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def few_files():

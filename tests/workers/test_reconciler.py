@@ -485,11 +485,11 @@ def test_a_row_that_cannot_be_read_keeps_no_other_task_back(world, caplog):
     tasks = submitted(world.broker, 20)
     world.record()
     broken = tasks[7].id
-    TaskRecord.objects.filter(id=broken).update(definition=b"1|default|0|0\n{}")
+    TaskRecord.objects.filter(id=broken).update(definition=b"1|default|none|0\n{}")
     world.broker.link.call("FLUSHALL")
 
     wait_until(lambda: world.reconciler.tick() == LOOK_SECONDS)
 
     assert set(states(world.broker)) == {task.id for task in tasks} - {broken}
-    assert f"event=not_restored task={broken}" in caplog.text
+    assert f"event=not_restored task={broken!r}" in caplog.text
     assert world.is_open()

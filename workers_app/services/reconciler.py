@@ -24,7 +24,7 @@ from tasks_app.broker import Broker
 from tasks_app.broker.answers import Recorded
 from tasks_app.broker.keys import shard_of, shards
 from tasks_app.exceptions import QueueUnavailable
-from tasks_app.message import queue_in
+from tasks_app.message import is_definition, queue_in
 from tasks_app.models import Ledger, TaskRecord
 from tasks_app.states import FINAL, OPEN
 
@@ -177,6 +177,9 @@ class Reconciler(Service):
             raise LostAgain("The coordinator stops; whoever leads next begins anew.")
         of_shard: dict[int, list[Recorded]] = {}
         for task in tasks:
+            if not is_definition(task.definition):  # no worker could do anything with it
+                logger.error("event=not_restored task=%r reason=unreadable", task.id)
+                continue
             of_shard.setdefault(shard_of(queue_in(task.definition)), []).append(task)
         for shard, some in of_shard.items():
             for task_id, word in self._reconcile_some(epoch, some, shard).items():
