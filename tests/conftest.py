@@ -25,6 +25,16 @@ def wait_until(condition, what="the condition", seconds=PATIENCE_SECONDS):
         time.sleep(0.01)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What a test logged may hold half characters; processes cannot tell each other of these."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
+
+
 @pytest.fixture(scope="session")
 def redis_server():
     """The embedded Valkey, for the whole run."""

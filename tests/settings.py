@@ -6,6 +6,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+# Where processes share the tests, each has its own directory, and what it starts uses that too.
+_share = os.environ.get("PYTEST_XDIST_WORKER", "")
+if _share != os.environ.setdefault("DTPS_TEST_SHARE", ""):
+    os.environ["DTPS_TEST_SHARE"] = _share
+    del os.environ["DTPS_VAR_DIR"]
+
 # Short: the path of a Unix socket has room for 107 bytes.
 _var = os.environ.get("DTPS_VAR_DIR")
 if _var is None:

@@ -40,7 +40,9 @@ export function workerMenu(perform) {
     opener = null;
   });
   addEventListener("pointerdown", () => (pressed = opener), { capture: true });
-  addEventListener("scroll", () => opener && menu.hidePopover(), { passive: true });
+  addEventListener("scroll", () => opener && place(menu, opener.getBoundingClientRect()), {
+    passive: true,
+  });
 
   menu.addEventListener("keydown", (event) => {
     const at = shown().indexOf(document.activeElement);

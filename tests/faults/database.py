@@ -11,6 +11,10 @@ import psycopg
 from ..workers.processes import ROOT, SETTINGS
 
 ROWS = "SELECT id, state FROM tasks_app_taskrecord"
+ENDED = (
+    "SELECT id FROM tasks_app_taskrecord"
+    " WHERE status IN ('completed', 'failed', 'cancelled', 'expired')"
+)
 
 
 class SqliteFile:

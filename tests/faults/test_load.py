@@ -28,8 +28,7 @@ def memory_of(world):
 
 
 def test_L1_a_result_of_100_mb_fails_its_task_and_never_reaches_the_server(world):
-    world.coordinator()
-    world.worker()
+    world.leader()
     world.wait_until_final(world.producer.submit("effect"))
     before = memory_of(world)
 
@@ -61,8 +60,7 @@ EVIL = {
 
 
 def test_L2_whatever_is_returned_or_raised_the_task_ends(world):
-    world.coordinator()
-    worker = world.worker()
+    worker = world.leader()
     ids = [world.producer.submit("effect_with_result", result) for result in EVIL.values()]
 
     states = world.wait_until_final(*ids)
@@ -97,7 +95,7 @@ def test_L5_two_coordinators_charge_a_lost_worker_once(short_world, tmp_path):
     world = short_world
     for _ in range(2):
         world.coordinator()
-    for _ in range(3):
+    for _ in range(2):
         (tmp_path / "gate").unlink(missing_ok=True)
         lost = world.worker(processes=2)
         runs = started(world, 2, tmp_path / "gate")
@@ -112,8 +110,7 @@ def test_L5_two_coordinators_charge_a_lost_worker_once(short_world, tmp_path):
 
 
 def test_L6_a_storm_of_retries_lets_fresh_work_pass(world):
-    world.coordinator()
-    world.worker(processes=2)
+    world.leader(processes=2)
     storm = world.producer.submit_many(1000, "effect_after_failures", 3, backoff=0.2)
     fresh = world.producer.submit_many(20, "effect", priority=50)
 
@@ -242,8 +239,7 @@ def test_L14_what_has_expired_does_not_begin(world):
 
 
 def test_L15_what_runs_in_a_paused_queue_ends_and_what_is_given_back_waits_there(world, tmp_path):
-    world.coordinator()
-    worker = world.worker()
+    worker = world.leader()
     (run,) = started(world, 1, tmp_path / "gate", priority=90)
     behind = world.producer.submit_many(5, "effect")
 

@@ -209,8 +209,7 @@ def test_F7_a_task_that_holds_the_interpreters_lock_keeps_its_lease(short_world)
 
 
 def test_F7_a_task_that_holds_the_interpreters_lock_is_ended_by_its_timeout(world):
-    world.coordinator()
-    world.worker()
+    world.leader()
     stuck = world.producer.submit("effect_in_c", 600, timeout=0.5)
     behind = world.producer.submit_many(5, "effect")
 
@@ -223,8 +222,7 @@ def test_F7_a_task_that_holds_the_interpreters_lock_is_ended_by_its_timeout(worl
 
 
 def test_F8_a_task_that_will_not_end_is_ended_with_all_that_it_started(world, tmp_path):
-    world.coordinator()
-    world.worker(processes=2)
+    world.leader(processes=2)
     (neighbour,) = started(world, 1, tmp_path / "gate")
     stubborn = world.producer.submit(
         "effect_without_end", str(tmp_path / "child"), timeout=0.5, max_attempts=2, backoff=0.0
@@ -245,8 +243,7 @@ def test_F8_a_task_that_will_not_end_is_ended_with_all_that_it_started(world, tm
 
 
 def test_F9_poison_is_given_up_and_kills_no_innocent(world):
-    world.coordinator()
-    worker = world.worker(processes=2)
+    worker = world.leader(processes=2)
     poison, innocent = [], []
     for how in ("killed", "exit", "segfault", "abort"):
         innocent += world.producer.submit_many(10, "effect", 0.01)
@@ -277,8 +274,7 @@ def test_F9_poison_is_given_up_and_kills_no_innocent(world):
     ],
 )
 def test_F10_an_executor_is_replaced_between_tasks_only(world, bound, name, size):
-    world.coordinator()
-    world.worker(processes=2, **bound)
+    world.leader(processes=2, **bound)
     ids = [world.producer.submit(name, size) for _ in range(60)]
 
     states = world.wait_until_final(*ids)
@@ -367,8 +363,7 @@ def test_F13_a_worker_without_descriptors_waits_and_leaves_nothing_half_claimed(
 
 
 def test_F13_an_executor_without_descriptors_claims_nothing_that_it_cannot_start(world):
-    world.coordinator()
-    worker = world.worker()
+    worker = world.leader()
     world.wait_until_final(world.producer.submit("effect"))
     ((_, pid),) = worker.executors().items()
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
@@ -412,8 +407,7 @@ def test_F14_a_type_that_only_newer_code_knows_waits_for_newer_code(world):
 
 
 def test_F15_a_definition_of_a_newer_format_is_given_back_as_it_came(world):
-    world.coordinator()
-    worker = world.worker()
+    worker = world.leader()
     world.wait_until_final(world.producer.submit("effect"))
     one = a_task()
     definition = one.encode().replace(b"1|", b"2|", 1)
@@ -430,8 +424,7 @@ def test_F15_a_definition_of_a_newer_format_is_given_back_as_it_came(world):
 
 def test_F15_scripts_of_two_builds_live_side_by_side(world):
     """A script is called by the hash of its text, so another build's is another script."""
-    world.coordinator()
-    world.worker(processes=2)
+    world.leader(processes=2)
     other_build = EditedLink(world.server.url)
     other_build.edit("-- submit: ", "-- submit, of another build: ", only="submit")
     other_build.edit("-- exchange: ", "-- exchange, of another build: ", only="exchange")

@@ -168,8 +168,7 @@ def test_R6_a_slow_server_makes_nobody_do_anything_twice(world, seconds):
 
 
 def test_R6_a_server_that_stands_still_makes_nobody_do_anything_twice(world):
-    world.coordinator()
-    world.worker(processes=2)
+    world.leader(processes=2)
     with load(world, "effect", 0.01):
         for _ in range(2):
             wait_for_more(world, 20)
@@ -201,8 +200,7 @@ def test_R7_lost_replies_lose_and_double_nothing(world):
 
 
 def test_R8_scripts_that_are_forgotten_all_the_time_fail_nothing(world):
-    world.coordinator()
-    worker = world.worker(processes=2)
+    worker = world.leader(processes=2)
     with load(world) as producer:
         for _ in range(30):
             wait_for_more(world, 5)

@@ -308,9 +308,8 @@ def test_the_stacks_of_its_coroutines_are_shown_by_task(queue, run, tmp_path):
     executor.wait_for(task_id)
     mark = executor.box.stacks_mark()
 
-    os.kill(executor.pid, signal.SIGUSR2)
-
-    def stack():
+    def stack():  # it is published as running a moment before its code is
+        os.kill(executor.pid, signal.SIGUSR2)
         return stacks_by_task(executor.box.read_stacks(mark)).get(task_id)
 
     assert "in obey_in_a_coroutine" in wait_until(stack, "its stack")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 
+import psutil
 import pytest
 
 from tasks_app.broker import connection
@@ -104,6 +105,9 @@ def test_a_place_is_used_again_without_its_old_mark(child):
 def test_a_number_that_belongs_to_somebody_else_by_now_is_left_alone(child, watching):
     watch = Watch()
     watch.add(child.pid)
+
+    # The kernel says that a program has begun a moment before it says which.
+    wait_until(psutil.Process(child.pid).cmdline, "its title")
 
     watch.end_orphans("dtps worker of a title that it has not")
 
