@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from django.db import connections
 
 from tasks_app.broker import broker as project_broker
 from tasks_app.broker import connection
@@ -23,6 +24,12 @@ def wait_until(condition, what="the condition", seconds=PATIENCE_SECONDS):
         if time.monotonic() > until:
             raise AssertionError(f"{what} did not come true within {seconds} s")
         time.sleep(0.01)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """No test finds a connection to the database that another one has left open."""
+    connections.close_all()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -342,7 +342,8 @@ class Executor:
             time.sleep(DRAIN_SECONDS)
         for lane in self.lanes:
             self.exchanger.finish(lane)
-        self.spooler.close()
+        with self.exchanger.lock:  # the courier may still be telling the last of it
+            self.spooler.close()
 
     def _give_back(self) -> None:
         taken = self.board.take()

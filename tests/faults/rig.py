@@ -17,7 +17,7 @@ import psutil
 from tasks_app.broker import Broker
 from tasks_app.broker.connection import Link
 from tasks_app.message import State
-from tasks_app.states import FINAL
+from tasks_app.states import FINAL, OPEN
 
 from ..conftest import wait_until
 from ..redis_server import RedisServer
@@ -191,13 +191,17 @@ class World:
         """The states of all tasks that the database knows."""
         return {task_id: State.decode(bytes(raw)) for task_id, raw in self.database.query(ROWS)}
 
+    def states(self, ids):
+        """The newest states of tasks, and of all in the record."""
+        found = self.live(ids)  # first: what Redis forgets after this is recorded
+        for task_id, state in self.recorded().items():
+            if task_id not in found or _age(state) > _age(found[task_id]):
+                found[task_id] = state
+        return found
+
     def state(self, task_id):
         """A task's state, wherever it is; None if nobody knows the task."""
-        return (
-            self.live([task_id]).get(task_id)
-            or self.recorded().get(task_id)
-            or self.live([task_id]).get(task_id)
-        )
+        return self.live([task_id]).get(task_id) or self.states([task_id]).get(task_id)
 
     def wait_for(self, task_id, *statuses):
         """Wait until a task has one of the statuses, and return its state."""
@@ -210,21 +214,18 @@ class World:
 
     def wait_until_final(self, *ids):
         """Wait until tasks are final, and return their states."""
-
         left = list(ids)
 
         def final():
             live = self.live(left)
             ended = {task_id for (task_id,) in self.database.query(ENDED)}
-            is_open = {
-                i: live[i].status not in FINAL if i in live else i not in ended for i in left
-            }
-            left[:] = [task_id for task_id in left if is_open[task_id]]
+            ended |= {task_id for task_id, state in live.items() if state.status in FINAL}
+            ended -= {task_id for task_id, state in live.items() if state.status in OPEN}
+            left[:] = [task_id for task_id in left if task_id not in ended]
             return not left
 
         self.wait(final, "the end of all tasks", ids)
-        live = self.live(list(ids))  # first: what is not there any more is recorded
-        states = {**self.recorded(), **live}
+        states = self.states(list(ids))
         return [states[task_id] for task_id in ids]
 
     def wait(self, condition, what, ids=()):
@@ -272,9 +273,7 @@ class World:
     def balance(self):
         """The verdict on all that was submitted and executed."""
         told = self.producer.told
-        live, recorded = self.live(list(told)), self.recorded()
-        states = {**recorded, **live}
-        return accounts.balance(told, self.executions(), states)
+        return accounts.balance(told, self.executions(), self.states(list(told)))
 
     def audit(self):
         """Our own count of effects, and the system's own audit. Return the verdict."""
@@ -336,6 +335,10 @@ def world_of(make_database, **options):
         world.end()
     finally:
         world.close()
+
+
+def _age(state):
+    return state.epoch, state.run, state.version
 
 
 def without_failed_tasks(log):

@@ -380,7 +380,7 @@ def test_what_other_threads_end_during_an_outage_is_on_disk_too_and_gone_when_de
 def test_with_its_spool_full_an_executor_starts_nothing_more_until_redis_is_back(
     queue, run, away, settings, tmp_path
 ):
-    settings.DTPS = {**settings.DTPS, "SPOOL_MAX_BYTES": 100}
+    settings.DTPS = {**settings.DTPS, "SPOOL_MAX_BYTES": 100, "SLICE_SECONDS": 5}
     gate, path, first_gate = tmp_path / "gate", tmp_path / "ran", tmp_path / "first"
     executor = run(queues=("default", "mail"))  # of two: no task is handed over by itself
     before = queue.submit("obey_in_a_coroutine", str(first_gate))

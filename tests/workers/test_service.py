@@ -69,7 +69,6 @@ def test_a_service_that_is_stopped_before_it_runs_never_ticks(at_work):
     assert counter.ticks == 0
 
 
-@pytest.mark.django_db  # a connection that an earlier test left is looked at
 def test_pauses_grow_with_every_failure_in_a_row_up_to_a_bound():
     pauses = [pause_after(failures) for failures in range(1, 2000)]
 

@@ -13,8 +13,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 LONGEST_WAIT_MS = 30_000
 # The end of the file's name -> what the page is opened with.
 VIEWS: dict[str, dict[str, Any]] = {
-    "": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"},
-    "-light": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
+    "": {"viewport": {"width": 1440, "height": 1240}, "color_scheme": "dark"},
+    "-light": {"viewport": {"width": 1440, "height": 1240}, "color_scheme": "light"},
     "-phone": {
         "viewport": {"width": 390, "height": 844},
         "color_scheme": "dark",
