@@ -13,7 +13,7 @@ from tests.redis_server import RedisServer
 
 def main() -> None:
     place = Path(tempfile.mkdtemp(prefix="dtps-bench-", dir="/tmp"))
-    server = RedisServer()  # append-only file, written to disk every second
+    server = RedisServer(None, "--appendfsync", "everysec")  # as the embedded one
     try:
         server.start()
         os.environ.update(

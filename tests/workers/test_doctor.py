@@ -38,7 +38,7 @@ def patient(broker):
 @contextmanager
 def asked(settings, *options):
     """A patient whose Redis was started with some options."""
-    own = RedisServer(None, *options)
+    own = RedisServer(None, "--appendfsync", "everysec", *options)
     own.start()
     settings.DTPS = {**settings.DTPS, "REDIS_URL": own.url}
     try:
