@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 from django.db import connections
 from setproctitle import setproctitle
@@ -75,13 +76,26 @@ def fork_child(
     if pid:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return pid
+    _be(title, lifeline, work, on_stop, leads=leads, tied_to=None if outlives else parent)
+
+
+def _be(
+    title: str,
+    lifeline: Lifeline,
+    work: Callable[[], None],
+    on_stop: Callable[[], None],
+    *,
+    leads: bool,
+    tied_to: int | None,
+) -> NoReturn:
+    """Be the child, from its first step to its end."""
     code = 1
     try:
         if leads:
             os.setsid()
         _begin(title, lifeline, on_stop)
-        if not outlives:
-            end_with_parent(parent, signal.SIGKILL)
+        if tied_to is not None:
+            end_with_parent(tied_to, signal.SIGKILL)
             lifeline.hold()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         work()

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from django.db import connections
 
+from tasks_app.broker.wire import position
 from tasks_app.models import Ledger
 
 NUMBER = 1  # of its only row
@@ -18,12 +19,6 @@ class Mark(NamedTuple):
 
     shard: int
     change: str  # its id in the stream
-
-
-def position(change: str) -> tuple[int, int]:
-    """A stream id as something that can be compared."""
-    milliseconds, _, sequence = change.partition("-")
-    return int(milliseconds), int(sequence)
 
 
 def read() -> Ledger:

@@ -1,8 +1,9 @@
 // Slots of all workers and what waits, as lines; and why the autoscalers changed them.
 
-import { chartOptions, colour, lineLegend, numberAxis, rebuildWithTheme, timeAxis } from "./chart-style.js";
+import { chartOptions, colour, lineLegend, numberAxis, timeAxis } from "./chart-style.js";
 import { decisionItems } from "./decisions.js";
 import { count } from "./format.js";
+import { lineChart } from "./line-chart.js";
 import { part } from "./parts.js";
 
 const LINES = [
@@ -29,26 +30,10 @@ export function showScaling() {
 }
 
 function slotsChart(canvas) {
-  let chart;
-  let points = [];
-
-  rebuildWithTheme(() => {
-    chart?.destroy();
-    chart = new window.Chart(canvas, { type: "line", data: { datasets: LINES.map(line) }, options: options() });
-    draw();
-  });
-
-  function draw() {
-    chart.data.labels = points.map(({ at }) => at);
-    LINES.forEach(({ name }, n) => (chart.data.datasets[n].data = points.map((point) => point[name])));
-    chart.update();
-  }
-
+  const draw = lineChart(canvas, LINES, line, options);
   return (series) => {
-    if (series.at(-1)?.at === points.at(-1)?.at) return;
-    points = series;
-    draw();
-    canvas.setAttribute("aria-label", `Over the last five minutes; now ${summary(points.at(-1))}`);
+    if (!draw(series)) return;
+    canvas.setAttribute("aria-label", `Over the last five minutes; now ${summary(series.at(-1))}`);
   };
 }
 

@@ -1,7 +1,8 @@
 // Tasks a second over the last minutes, as lines.
 
-import { chartOptions, colour, lineLegend, numberAxis, rebuildWithTheme, timeAxis } from "./chart-style.js";
+import { chartOptions, colour, lineLegend, numberAxis, timeAxis } from "./chart-style.js";
 import { rate } from "./format.js";
+import { lineChart } from "./line-chart.js";
 import { part, say } from "./parts.js";
 
 const LINES = [
@@ -12,27 +13,11 @@ const LINES = [
 
 /** Returns a function that shows a snapshot. */
 export function showThroughput() {
-  const canvas = part("throughput");
   const peak = part("throughput-peak");
-  let chart;
-  let points = [];
-
-  rebuildWithTheme(() => {
-    chart?.destroy();
-    chart = new window.Chart(canvas, { type: "line", data: { datasets: LINES.map(line) }, options: options() });
-    draw();
-  });
-
-  function draw() {
-    chart.data.labels = points.map(({ at }) => at);
-    LINES.forEach(({ name }, n) => (chart.data.datasets[n].data = points.map((point) => point[name])));
-    chart.update();
-  }
+  const draw = lineChart(part("throughput"), LINES, line, options);
 
   return ({ series }) => {
-    if (series.at(-1)?.at === points.at(-1)?.at) return;
-    points = series;
-    draw();
+    if (!draw(series)) return;
     say(peak, `peak ${rate(Math.max(0, ...series.map(({ completed }) => completed)))}/s`);
   };
 }

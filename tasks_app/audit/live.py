@@ -14,6 +14,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from ..broker import Broker, keys
+from ..broker.wire import position
 from ..exceptions import QueueUnavailable
 from ..message import worker_of
 from .findings import Position
@@ -303,9 +304,3 @@ def _holder(
 
 def _number(text: bytes) -> float | None:
     return float(text) if text else None
-
-
-def position(entry: str) -> Position:
-    """A stream's id of an entry, "milliseconds-number", as something that can be compared."""
-    milliseconds, _, number = entry.partition("-")
-    return int(milliseconds), int(number)

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
-from django.db.models.functions import Length
-
+from ..bounded import sizes_of, slices, storable
+from ..broker.wire import position
 from ..models import Ledger, Quarantine, TaskRecord
 from .findings import Position
-from .live import NOWHERE, position
+from .live import NOWHERE
 
 STEP = 500  # rows
 MOST_BYTES = 8 * 1024 * 1024  # of the texts of one slice
@@ -41,18 +40,18 @@ class Record:
     def ids(self) -> Iterator[list[str]]:
         """The ids of all rows, in slices whose texts fit into memory together."""
         after = ""
-        while sizes := self._sizes(TaskRecord.objects.filter(id__gt=after).order_by("id")[:STEP]):
-            yield from _slices(sizes)
+        while sizes := sizes_of(TaskRecord.objects.filter(id__gt=after).order_by("id")[:STEP]):
+            yield from slices(sizes, MOST_BYTES)
             after = sizes[-1][0]
 
     def slices(self, ids: Sequence[str]) -> Iterator[list[str]]:
         """The same ids, in slices whose texts fit into memory together."""
-        known = dict(self._sizes(TaskRecord.objects.filter(id__in=_storable(ids))))
-        yield from _slices([(task_id, known.get(task_id, 0)) for task_id in ids])
+        known = dict(sizes_of(TaskRecord.objects.filter(id__in=storable(ids))))
+        yield from slices([(task_id, known.get(task_id, 0)) for task_id in ids], MOST_BYTES)
 
     def rows(self, ids: Sequence[str]) -> dict[str, Row]:
         """The rows of tasks that have one, as they are now."""
-        found = TaskRecord.objects.filter(id__in=_storable(ids))
+        found = TaskRecord.objects.filter(id__in=storable(ids))
         return {values[0]: _row(*values) for values in found.values_list(*COLUMNS)}
 
     def remembered(self, shard: int) -> tuple[int, Position]:
@@ -64,7 +63,7 @@ class Record:
 
     def quarantined(self, ids: Sequence[str]) -> set[str]:
         """Those of the tasks that the database once refused."""
-        found = Quarantine.objects.filter(task_id__in=_storable(ids))
+        found = Quarantine.objects.filter(task_id__in=storable(ids))
         return set(found.values_list("task_id", flat=True))
 
     def quarantine(self) -> Iterator[list[tuple[int, str, str]]]:
@@ -74,28 +73,6 @@ class Record:
         while some := list(rows.filter(id__gt=after)[:STEP]):
             yield some
             after = some[-1][0]
-
-    def _sizes(self, rows: QuerySet[TaskRecord]) -> list[tuple[str, int]]:
-        sizes = rows.annotate(size=Length("definition") + Length("state"))
-        return list(sizes.values_list("id", "size"))
-
-
-def _storable(ids: Sequence[str]) -> list[str]:
-    """Those of the ids that a database could have at all, whatever else they are."""
-    return [task_id for task_id in ids if task_id.isprintable()]
-
-
-def _slices(sizes: Sequence[tuple[str, int]]) -> Iterator[list[str]]:
-    some: list[str] = []
-    total = 0
-    for task_id, size in sizes:
-        if some and total + size > MOST_BYTES:
-            yield some
-            some, total = [], 0
-        some.append(task_id)
-        total += size
-    if some:
-        yield some
 
 
 def _row(*values: Any) -> Row:

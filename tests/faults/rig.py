@@ -56,9 +56,7 @@ class World:
         self.directory = Path(tempfile.mkdtemp(prefix="dtps-world-", dir="/tmp"))
         self.options = options
         self.database = make_database(self.directory)
-        # With "everysec" a server answers up to 2 s ahead of its file while a sync takes long; a
-        # kill then loses what was accepted. With "no" it has always written before it answers.
-        self.server = server or RedisServer(None, "--appendfsync", "no")
+        self.server = server or RedisServer()
         self.server.start()
         self.broker = self.broker_at(self.server.url)
         self.producer = Producer(self.broker)

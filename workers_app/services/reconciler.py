@@ -17,9 +17,9 @@ from uuid import uuid4
 
 from django.db import InterfaceError, OperationalError, connections, router, transaction
 from django.db.models import F, QuerySet
-from django.db.models.functions import Length
 
 from tasks_app.audit.live import Live
+from tasks_app.bounded import sizes_of, slices, storable
 from tasks_app.broker import Broker
 from tasks_app.broker.answers import Recorded
 from tasks_app.broker.keys import shard_of, shards
@@ -168,7 +168,7 @@ class Reconciler(Service):
             yield from self._tell_redis(epoch, tasks)
         for shard in shards():
             for ids in Live(self._broker, shard).fields("payloads"):
-                rows = TaskRecord.objects.filter(id__in=_storable(ids), status__in=FINAL)
+                rows = TaskRecord.objects.filter(id__in=storable(ids), status__in=FINAL)
                 for tasks in _read(rows):
                     yield from self._tell_redis(epoch, tasks)
 
@@ -242,32 +242,13 @@ def open_tasks() -> Iterator[list[Recorded]]:
 
 def _read(rows: QuerySet[TaskRecord]) -> Iterator[list[Recorded]]:
     """Read rows in slices of bounded size."""
-    sizes = rows.annotate(size=Length("definition") + Length("state")).order_by("id")
-    for ids in _slices(list(sizes.values_list("id", "size"))):
+    for ids in slices(sizes_of(rows.order_by("id")), MOST_BYTES):
         found = rows.filter(id__in=ids).only("id", "status", "definition", "state")
         yield [_recorded(row) for row in found]
 
 
-def _slices(sizes: list[tuple[str, int]]) -> Iterator[list[str]]:
-    some: list[str] = []
-    total = 0
-    for task_id, size in sizes:
-        if some and total + size > MOST_BYTES:
-            yield some
-            some, total = [], 0
-        some.append(task_id)
-        total += size
-    if some:
-        yield some
-
-
 def _recorded(row: TaskRecord) -> Recorded:
     return Recorded(row.id, bytes(row.definition), bytes(row.state), row.is_final)
-
-
-def _storable(ids: list[str]) -> list[str]:
-    """Those of the ids that a database could have at all."""
-    return [task_id for task_id in ids if task_id.isprintable()]
 
 
 def _write(**fields: Any) -> None:
