@@ -321,7 +321,6 @@ def away(queue, server):
 
     class Away:
         def __enter__(self):
-            queue.broker.link.call("WAITAOF", 1, 0, 0)  # nothing is to be rolled back
             server.kill()
             connection.close_all()
 
