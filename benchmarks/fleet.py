@@ -20,8 +20,8 @@ from uuid import uuid4
 from tasks_app.broker import Broker, broker
 from tasks_app.broker.connection import Link
 from tasks_app.conf import conf
-from workers_app.bell import Bell
-from workers_app.executor import IDLE_MS, IDLE_SECONDS
+from workers_app.executor.executor import IDLE_MS, IDLE_SECONDS
+from workers_app.supervisor.bell import Bell
 
 from .report import Line
 from .work import ROOT, wait_until

@@ -15,10 +15,10 @@ from django.core.management import CommandError, call_command
 
 from tasks_app.broker import broker
 from tasks_app.conf import conf
-from workers_app import embedded
+from workers_app.agent.kept import become
+from workers_app.embedded import server as embedded
 from workers_app.foreground import asked_to_end
-from workers_app.kept import become
-from workers_app.rebirth import AGAIN
+from workers_app.supervisor.rebirth import AGAIN
 
 from .preparation import (
     ADMIN,

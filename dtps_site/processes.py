@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers_app.forked import Forked
+from workers_app.agent.forked import Forked
 
 QUICK_SECONDS = 10.0  # a process that dies sooner is started again more slowly each time
 LONGEST_PAUSE = 10.0

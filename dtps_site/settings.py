@@ -9,7 +9,7 @@ import dj_database_url
 from django import VERSION
 from django.core.exceptions import ImproperlyConfigured
 
-from workers_app.places import Places
+from workers_app.embedded.places import Places
 
 BASE_DIR = Path(__file__).resolve().parents[1]
 VAR_DIR = Path(os.environ.get("DTPS_VAR_DIR") or BASE_DIR / "var").absolute()
@@ -137,7 +137,7 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["tasks_app.schema.one_of_each"],
     "ENUM_NAME_OVERRIDES": {
         "TaskStatusEnum": "tasks_app.states.Status",
-        "WorkerStatusEnum": "workers_app.serializers.WorkerStatus",
+        "WorkerStatusEnum": "workers_app.api.serializers.WorkerStatus",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

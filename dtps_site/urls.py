@@ -14,7 +14,7 @@ urlpatterns = [
     *either("healthz", health.check, "health"),
     path("admin/", admin.site.urls),
     path("api/", include("tasks_app.urls")),
-    path("api/", include("workers_app.urls")),
+    path("api/", include("workers_app.api.urls")),
     *either("api/schema", SchemaView.as_view(), "schema"),
     *either("api/docs", DocsView.as_view(), "docs"),
     re_path(r"^api(/|$)", NoSuchView.as_view()),

@@ -19,7 +19,7 @@ from tasks_app.message import level_of
 from tasks_app.permissions import OPERATE, SUBMIT, VIEW
 from tasks_app.states import Status
 from tasks_app.submission import retries_of
-from workers_app import live
+from workers_app.live import snapshot as live
 
 from .examples import EXAMPLES
 

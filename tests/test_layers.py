@@ -7,6 +7,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ["tasks_app", "workers_app", "dtps_site"]  # the lowest first
+# Inside workers_app: none of a group imports from another of it, or from a later group.
+GROUPS = [
+    {"autoscaling", "coordinator", "embedded", "executor"},
+    {"live", "supervisor"},
+    {"agent", "doctor"},
+    {"api"},
+    {"management"},
+]
 FILES = sorted(file for layer in LAYERS for file in (ROOT / layer).rglob("*.py"))
 
 
@@ -34,6 +42,16 @@ def layer_of(name):
     return LAYERS.index(first) if first in LAYERS else -1
 
 
+def package_of(name):
+    """The package inside workers_app that a dotted name lies in; "" if in none."""
+    first, _, rest = name.partition(".")
+    return rest.partition(".")[0] if first == "workers_app" else ""
+
+
+def group_of(package):
+    return next((n for n, group in enumerate(GROUPS) if package in group), -1)
+
+
 def names(file):
     return str(file.relative_to(ROOT))
 
@@ -44,6 +62,19 @@ def test_nothing_is_imported_from_above(file):
     nodes = list(ast.walk(ast.parse(file.read_text())))
 
     assert [n for node in nodes for n in imported(node, file) if layer_of(n) > own] == []
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if ROOT / "workers_app" in f.parents], ids=names)
+def test_the_parts_of_a_worker_are_imported_in_one_direction(file):
+    own = package_of(".".join(file.relative_to(ROOT).parts))
+    found = {
+        package_of(name)
+        for node in ast.walk(ast.parse(file.read_text()))
+        for name in imported(node, file)
+    } - {own}
+
+    if group_of(own) >= 0:
+        assert [other for other in found if group_of(other) >= group_of(own)] == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=names)

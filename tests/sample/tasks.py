@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from asgiref.sync import sync_to_async
+
 from tasks_app.compat import task
 
 from .awkward import elsewhere  # noqa: F401  to be found, like any other
@@ -85,6 +87,12 @@ async def async_echo(value):
     """Return the value, from a coroutine."""
     await asyncio.sleep(0)
     return value
+
+
+@task
+async def call_sync_code_in_a_coroutine():
+    """Return what a function returns that runs in asgiref's thread."""
+    return await sync_to_async(os.getpid)()
 
 
 @task

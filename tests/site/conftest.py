@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import wait_until
-from workers_app.locks import FileLock
-from workers_app.places import Places
+from workers_app.embedded.locks import FileLock
+from workers_app.embedded.places import Places
 
 from .programs import Program
 

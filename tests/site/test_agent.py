@@ -10,8 +10,8 @@ from tasks_app.enqueue import TaskRequest, submit
 from tasks_app.exceptions import NoAgent, WorkerNotFound
 from tasks_app.registry import get
 from tests.conftest import PATIENCE_SECONDS, wait_until
-from workers_app import fleet_control
-from workers_app.agent import options
+from workers_app.agent import fleet_control
+from workers_app.agent.agent import options
 from workers_app.control import PoolConfig
 
 from .programs import are_gone, environment, is_alive

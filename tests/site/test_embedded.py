@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.conftest import wait_until
-from workers_app.places import MOST_SOCKET_BYTES, Places
+from workers_app.embedded.places import MOST_SOCKET_BYTES, Places
 
 from .conftest import is_server_gone
 from .programs import are_gone, environment
@@ -16,10 +16,11 @@ from .programs import are_gone, environment
 USER = """
 import sys, time
 from django.conf import settings
-from workers_app.places import Places, Path
+from workers_app.embedded.places import Places, Path
 places = Places(Path(sys.argv[1]) / "valkey")
 settings.configure(DTPS={"REDIS_URL": places.url, "EMBEDDED_DIR": str(places.directory)})
-from workers_app import embedded, guardian
+from workers_app.embedded import guardian
+from workers_app.embedded import server as embedded
 from tasks_app.broker import broker
 embedded.ensure()
 call = broker().link.call

@@ -10,7 +10,7 @@ from tasks_app.broker.answers import Settlement
 from tasks_app.message import Attempt, now_us
 from tasks_app.note import UNKNOWN_TYPE
 from tests.conftest import wait_until
-from workers_app.services.recorder import Recorder
+from workers_app.coordinator.services.recorder import Recorder
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from tasks_app.broker import keys
 from tasks_app.message import Attempt, State, now_us
 from tasks_app.models import Ledger, Quarantine, TaskRecord
 from tasks_app.states import Status
-from workers_app.services.recorder import Recorder
+from workers_app.coordinator.services.recorder import Recorder
 
 from ..conftest import wait_until
 from ..lua.world import claim, content, end, executor_of, outcome, submitted, task

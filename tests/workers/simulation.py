@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from random import Random
 
-from workers_app.scaler import Scaler
-from workers_app.services.surveyor import Rates
+from workers_app.autoscaling.scaler import Scaler
+from workers_app.coordinator.services.surveyor import Rates
 
 START_SECONDS = 0.1  # until a new slot works
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from tasks_app.message import TaskMessage, now_us
-from workers_app import steering
+from workers_app.api import steering
 
 from ..conftest import wait_until
 

@@ -9,7 +9,7 @@ from django.test import Client
 from tasks_app.broker.answers import Settlement
 from tasks_app.message import Attempt
 from tasks_app.models import TaskRecord
-from workers_app.services.recorder import Recorder
+from workers_app.coordinator.services.recorder import Recorder
 
 pytestmark = pytest.mark.django_db
 
@@ -168,7 +168,7 @@ def test_reset_leaves_nothing_open_and_counts_from_zero(api, broker, history):
 
 
 def test_a_long_history_is_deleted_in_slices(api, broker, monkeypatch):
-    monkeypatch.setattr("workers_app.reset.SLICE", 2)
+    monkeypatch.setattr("workers_app.api.reset.SLICE", 2)
     submit(api, 5)
     finish(broker, claim(broker), "completed")
     record(broker)

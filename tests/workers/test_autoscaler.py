@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from workers_app.autoscaler import History, Numbers, desired_slots, wish
+from workers_app.autoscaling.autoscaler import History, Numbers, desired_slots, wish
 
 from .simulation import World, most_reversals
 

@@ -8,7 +8,7 @@ import pytest
 
 from tasks_app.broker import connection
 from tasks_app.broker.connection import Link
-from workers_app.bell import Bell
+from workers_app.supervisor.bell import Bell
 
 from ..conftest import wait_until
 

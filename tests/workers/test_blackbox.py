@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from workers_app.blackbox import MOST_BYTES, BlackBox, stacks_by_task, stacks_by_thread
+from workers_app.executor.blackbox import MOST_BYTES, BlackBox, stacks_by_task, stacks_by_thread
 
 from ..conftest import wait_until
 

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from workers_app.board import CANCELLED, TIMED_OUT, Board, Counts, Running
-from workers_app.clock import boottime_ns
+from workers_app.executor.board import CANCELLED, TIMED_OUT, Board, Counts, Running
+from workers_app.executor.clock import boottime_ns
 
 ROUNDS = 10_000
 

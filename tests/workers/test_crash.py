@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tasks_app.states import Status
-from workers_app.crash import LONGEST_TRACE, how_it_ended, lost
+from workers_app.supervisor.crash import LONGEST_TRACE, how_it_ended, lost
 
 from ..conftest import wait_until
 

@@ -18,7 +18,7 @@ from tasks_app.message import now_us
 from tasks_app.models import Ledger, Quarantine
 from tasks_app.registry import TaskType
 from workers_app.doctor import Level, Patient, examine, fleet, options, record, server
-from workers_app.spool import Spool, spool_directory
+from workers_app.executor.spool import Spool, spool_directory
 
 from ..lua.world import outcome, submitted
 from ..redis_server import RedisServer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks_app.states import Status
-from workers_app.crash import lost
+from workers_app.supervisor.crash import lost
 
 from ..conftest import wait_until
 from .processes import is_alive

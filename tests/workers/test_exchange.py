@@ -4,11 +4,11 @@ import pytest
 
 from tasks_app.broker import keys
 from tasks_app.broker.broker import IDLE_MS
-from workers_app.board import Board
-from workers_app.exchange import Exchanger
-from workers_app.lanes import Lane
-from workers_app.spool import Spool
-from workers_app.spooler import Spooler
+from workers_app.executor.board import Board
+from workers_app.executor.exchange import Exchanger
+from workers_app.executor.lanes import Lane
+from workers_app.executor.spool import Spool
+from workers_app.executor.spooler import Spooler
 
 from ..lua.world import claim, executor_of, ids_of, submitted
 

@@ -1,5 +1,6 @@
 """An executor in a process of its own; the test plays its supervisor, with the board in hand."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -7,17 +8,18 @@ from secrets import token_hex
 
 import psutil
 import pytest
+from asgiref.sync import sync_to_async
 
 from tasks_app.broker import Broker, connection, keys
 from tasks_app.broker.answers import Settlement
 from tasks_app.broker.connection import Link
 from tasks_app.states import Status
-from workers_app.blackbox import BlackBox, stacks_by_task, stacks_by_thread
-from workers_app.board import CANCELLED, TIMED_OUT, Board
-from workers_app.child import Lifeline, fork_child
-from workers_app.crash import lost
-from workers_app.executor import Executor
-from workers_app.spool import read_spool, spool_path
+from workers_app.executor.blackbox import BlackBox, stacks_by_task, stacks_by_thread
+from workers_app.executor.board import CANCELLED, TIMED_OUT, Board
+from workers_app.executor.executor import Executor
+from workers_app.executor.spool import read_spool, spool_path
+from workers_app.supervisor.child import Lifeline, fork_child
+from workers_app.supervisor.crash import lost
 
 from ..conftest import wait_until
 
@@ -126,6 +128,15 @@ def test_a_coroutine_over_its_limit_ends_and_others_beside_it_do_not(queue, run,
 
     assert state.attempts[0].error_type == TIMEOUT
     assert queue.wait_until_final(beside).status == Status.COMPLETED
+
+
+def test_a_project_that_used_asyncio_before_the_fork_has_working_coroutines(queue, run):
+    asyncio.run(sync_to_async(queue.broker.stats)())  # in a thread that no child will have
+
+    run()
+
+    task_id = queue.submit("call_sync_code_in_a_coroutine")
+    assert queue.wait_until_final(task_id).status == Status.COMPLETED
 
 
 def test_a_main_thread_in_c_does_not_keep_a_coroutine_from_being_interrupted(queue, run, tmp_path):

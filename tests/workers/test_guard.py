@@ -13,9 +13,9 @@ import pytest
 
 from tasks_app.broker import connection
 from tasks_app.states import Status
-from workers_app.clock import boottime_ns
-from workers_app.crash import lost
-from workers_app.guard import SHARE, Watch, keep_watch
+from workers_app.executor.clock import boottime_ns
+from workers_app.supervisor.crash import lost
+from workers_app.supervisor.guard import SHARE, Watch, keep_watch
 
 from ..conftest import wait_until
 from ..redis_server import RedisServer

@@ -16,11 +16,11 @@ from tasks_app.exceptions import TaskCancelled, TaskTimeout
 from tasks_app.message import State, TaskMessage, now_us
 from tasks_app.registry import TaskType
 from tasks_app.states import Status
-from workers_app.board import CANCELLED, TIMED_OUT, Board
-from workers_app.interrupts import Interrupts
-from workers_app.job import Job
-from workers_app.lanes import Lane
-from workers_app.runner import Runner
+from workers_app.executor.board import CANCELLED, TIMED_OUT, Board
+from workers_app.executor.interrupts import Interrupts
+from workers_app.executor.job import Job
+from workers_app.executor.lanes import Lane
+from workers_app.executor.runner import Runner
 
 from ..conftest import wait_until
 from .test_runner import declared

@@ -11,9 +11,9 @@ from tasks_app.broker.connection import Link
 from tasks_app.exceptions import LostLead
 from tasks_app.message import Attempt, TaskMessage, now_us
 from tasks_app.models import TaskRecord, WorkerRecord
-from workers_app.coordinator import Coordinator
-from workers_app.leader import Candidate
-from workers_app.services.registrar import Registrar
+from workers_app.coordinator.coordinator import Coordinator
+from workers_app.coordinator.leader import Candidate
+from workers_app.coordinator.services.registrar import Registrar
 
 from ..conftest import PATIENCE_SECONDS, wait_until
 from ..lua.world import EditedLink, dump, held, submitted

@@ -9,12 +9,12 @@ from tasks_app.broker.answers import Settlement
 from tasks_app.conf import conf
 from tasks_app.message import Attempt
 from tasks_app.states import Status
-from workers_app.board import Board
 from workers_app.control import PoolConfig
-from workers_app.crash import lost
-from workers_app.recovery import Loss
-from workers_app.spool import Spool, spool_directory, spool_path
-from workers_app.supervisor import Supervisor
+from workers_app.executor.board import Board
+from workers_app.executor.spool import Spool, spool_directory, spool_path
+from workers_app.supervisor.crash import lost
+from workers_app.supervisor.recovery import Loss
+from workers_app.supervisor.supervisor import Supervisor
 
 from ..conftest import wait_until
 

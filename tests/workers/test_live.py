@@ -8,9 +8,9 @@ from tasks_app.broker.answers import Settlement
 from tasks_app.message import TaskMessage, now_us, priority_of
 from tasks_app.models import TaskRecord
 from tasks_app.states import Status
-from workers_app import latest as latest_tasks
-from workers_app.live import snapshot
-from workers_app.series import POINTS, STEP_MS, series, throughput
+from workers_app.live import latest as latest_tasks
+from workers_app.live.series import POINTS, STEP_MS, series, throughput
+from workers_app.live.snapshot import snapshot
 
 pytestmark = pytest.mark.django_db
 

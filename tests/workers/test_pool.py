@@ -6,10 +6,7 @@ import pytest
 
 from tasks_app.exceptions import InvalidCall
 from workers_app.control import LONGEST_ID, PoolConfig, new_worker_id
-from workers_app.pool import kind_of, layout, processes_for, shares, spread
-from workers_app.rebirth import reborn
-from workers_app.safety import judge
-from workers_app.timing import (
+from workers_app.executor.timing import (
     LONGEST_PAUSE,
     MOST_A_SLICE,
     Mean,
@@ -17,6 +14,9 @@ from workers_app.timing import (
     pause_before_try,
     tasks_worth,
 )
+from workers_app.supervisor.pool import kind_of, layout, processes_for, shares, spread
+from workers_app.supervisor.rebirth import reborn
+from workers_app.supervisor.safety import judge
 
 
 @pytest.mark.parametrize("slots", [1, 2, 5, 9, 100])

@@ -3,7 +3,7 @@
 from tasks_app.broker import keys
 from tasks_app.message import escaped, now_us
 from tasks_app.states import Status
-from workers_app.services.promoter import LONGEST_MS, Promoter, pause_ms
+from workers_app.coordinator.services.promoter import LONGEST_MS, Promoter, pause_ms
 
 from ..conftest import wait_until
 from ..lua.world import status, submitted

@@ -6,8 +6,13 @@ from tasks_app.broker import keys
 from tasks_app.broker.answers import Lead, Registered
 from tasks_app.exceptions import LostLead
 from tasks_app.states import Status
-from workers_app.services import reaper as module
-from workers_app.services.reaper import PAUSE_SECONDS, SHORTEST_SECONDS, Reaper, pause_seconds
+from workers_app.coordinator.services import reaper as module
+from workers_app.coordinator.services.reaper import (
+    PAUSE_SECONDS,
+    SHORTEST_SECONDS,
+    Reaper,
+    pause_seconds,
+)
 
 from ..conftest import wait_until
 from ..lua.world import claim, held, ids_of, state, status, submitted

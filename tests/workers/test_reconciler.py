@@ -11,12 +11,12 @@ from tasks_app.broker.connection import GuardedLink
 from tasks_app.exceptions import QueueUnavailable
 from tasks_app.message import now_us
 from tasks_app.models import Ledger, TaskRecord
-from workers_app import history
-from workers_app.ledger import Mark
-from workers_app.rows import row_of
-from workers_app.services import reconciler as module
-from workers_app.services.reconciler import AGAIN_SECONDS, LOOK_SECONDS, Reconciler
-from workers_app.services.recorder import POLL_SECONDS, Recorder
+from workers_app.coordinator import history
+from workers_app.coordinator.ledger import Mark
+from workers_app.coordinator.rows import row_of
+from workers_app.coordinator.services import reconciler as module
+from workers_app.coordinator.services.reconciler import AGAIN_SECONDS, LOOK_SECONDS, Reconciler
+from workers_app.coordinator.services.recorder import POLL_SECONDS, Recorder
 
 from ..conftest import PATIENCE_SECONDS, wait_until
 from ..lua.world import (
@@ -411,7 +411,7 @@ def test_a_database_that_is_away_keeps_the_gate_closed_after_a_restart_only(
         raise OperationalError("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr("workers_app.ledger.read", away)
+        patch.setattr("workers_app.coordinator.ledger.read", away)
         assert reconciler.tick() == LOOK_SECONDS  # which it need not ask
         assert world.is_open()
 

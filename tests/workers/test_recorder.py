@@ -14,10 +14,10 @@ from tasks_app.broker.connection import Link
 from tasks_app.exceptions import QueueFull, QueueUnavailable, UnknownOutcome, WrongState
 from tasks_app.models import Ledger, Quarantine, TaskRecord
 from tasks_app.task_view import all_of
-from workers_app import history
-from workers_app.ledger import Mark
-from workers_app.rows import row_of
-from workers_app.services.recorder import Recorder, calls_after, size_after
+from workers_app.coordinator import history
+from workers_app.coordinator.ledger import Mark
+from workers_app.coordinator.rows import row_of
+from workers_app.coordinator.services.recorder import Recorder, calls_after, size_after
 
 from ..conftest import PATIENCE_SECONDS, wait_until
 from ..lua.world import claim, executor_of, outcome, submitted
@@ -467,7 +467,7 @@ def test_the_ledger_moves_in_the_transaction_of_its_rows(broker, database, monke
         raise OperationalError("at the end of the transaction")
 
     with monkeypatch.context() as patch:
-        patch.setattr("workers_app.ledger.advance", fail)
+        patch.setattr("workers_app.coordinator.ledger.advance", fail)
         assert Recorder(broker).attempt() > 0
     assert not TaskRecord.objects.exists()
 

@@ -1,7 +1,7 @@
 """The registrar: the database knows which workers there are and were."""
 
 from tasks_app.models import WorkerRecord, moment
-from workers_app.services.registrar import Registrar
+from workers_app.coordinator.services.registrar import Registrar
 
 from ..conftest import wait_until
 from ..postgres import on_both_databases

@@ -4,7 +4,7 @@ import pytest
 
 from tasks_app.broker import keys
 from tasks_app.states import Status
-from workers_app.repairs import Repairs
+from workers_app.coordinator.repairs import Repairs
 
 from ..lua.world import (
     EditedLink,

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks_app.message import Attempt, TaskMessage
-from workers_app.rows import LONGEST_ERROR, Row, printable, row_of
+from workers_app.coordinator.rows import LONGEST_ERROR, Row, printable, row_of
 
 
 def definition(**fields):

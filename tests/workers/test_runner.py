@@ -13,13 +13,13 @@ from tasks_app.compat import signals, task_backends
 from tasks_app.message import State, TaskMessage, now_us
 from tasks_app.registry import TaskType
 from tasks_app.states import Status
-from workers_app.board import Board
-from workers_app.database import tidy
-from workers_app.errors import LONGEST_TRACEBACK
-from workers_app.interrupts import Interrupts
-from workers_app.job import Job
-from workers_app.lanes import Lane
-from workers_app.runner import Runner
+from workers_app.executor.board import Board
+from workers_app.executor.database import tidy
+from workers_app.executor.errors import LONGEST_TRACEBACK
+from workers_app.executor.interrupts import Interrupts
+from workers_app.executor.job import Job
+from workers_app.executor.lanes import Lane
+from workers_app.executor.runner import Runner
 
 from ..sample.tasks import echo
 

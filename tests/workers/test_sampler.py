@@ -1,7 +1,7 @@
 """The sampler: one sample a second, of counters that only grow."""
 
 from tasks_app.message import now_us
-from workers_app.services.sampler import Sampler, seconds_to_next
+from workers_app.coordinator.services.sampler import Sampler, seconds_to_next
 
 from ..lua.world import claim, executor_of, outcome, submitted
 

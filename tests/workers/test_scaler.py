@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers_app.scaler import Others, Scaler, Use
+from workers_app.autoscaling.scaler import Others, Scaler, Use
 
 
 @pytest.fixture(autouse=True)

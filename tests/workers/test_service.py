@@ -7,8 +7,9 @@ import pytest
 from django.db import OperationalError
 
 from tasks_app.exceptions import LostLead, QueueUnavailable
-from workers_app import coordinator, service
-from workers_app.coordinator import Team
+from workers_app import service
+from workers_app.coordinator import coordinator
+from workers_app.coordinator.coordinator import Team
 from workers_app.service import LONGEST_PAUSE, Service, pause_after
 
 from ..conftest import wait_until

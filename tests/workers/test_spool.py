@@ -6,9 +6,16 @@ import stat
 import pytest
 
 from tasks_app.broker.answers import Settlement
-from workers_app.lanes import Lane
-from workers_app.spool import Spool, SpoolFull, orphans, read_spool, spool_directory, spool_path
-from workers_app.spooler import Spooler
+from workers_app.executor.lanes import Lane
+from workers_app.executor.spool import (
+    Spool,
+    SpoolFull,
+    orphans,
+    read_spool,
+    spool_directory,
+    spool_path,
+)
+from workers_app.executor.spooler import Spooler
 
 EXECUTOR = "w-é.1:0:ab12"
 

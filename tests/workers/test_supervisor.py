@@ -8,14 +8,14 @@ from tasks_app.broker import connection
 from tasks_app.broker.answers import Settlement
 from tasks_app.message import Attempt
 from tasks_app.states import Status
-from workers_app.blackbox import BlackBox
-from workers_app.board import TIMED_OUT, Board
 from workers_app.control import PoolConfig
-from workers_app.crash import INTERRUPTED, lost
-from workers_app.overrun import Overrun
-from workers_app.recovery import Loss
-from workers_app.seat import Child
-from workers_app.supervisor import Supervisor
+from workers_app.executor.blackbox import BlackBox
+from workers_app.executor.board import TIMED_OUT, Board
+from workers_app.supervisor.crash import INTERRUPTED, lost
+from workers_app.supervisor.overrun import Overrun
+from workers_app.supervisor.recovery import Loss
+from workers_app.supervisor.seat import Child
+from workers_app.supervisor.supervisor import Supervisor
 
 EXECUTOR = "w8:0:abc"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tasks_app.broker.answers import Registered
-from workers_app.services.surveyor import Rates, Surveyor, capacity
+from workers_app.coordinator.services.surveyor import Rates, Surveyor, capacity
 
 from ..conftest import wait_until
 from ..lua.world import submitted

@@ -17,9 +17,9 @@ from websockets.sync.client import connect
 
 from tasks_app.broker import keys
 from tasks_app.message import TaskMessage, now_us
-from workers_app import consumers
-from workers_app.broadcast import LEASE
-from workers_app.origins import own_origin_only
+from workers_app.live import consumers
+from workers_app.live.broadcast import LEASE
+from workers_app.live.origins import own_origin_only
 
 from ..conftest import PATIENCE_SECONDS, wait_until
 from ..faults.proxy import FaultProxy

@@ -8,7 +8,7 @@ from tasks_app.broker.answers import QueueStats, Registered
 from tasks_app.conf import conf
 
 from .. import said
-from ..announcement import ACTIVE
+from ..supervisor.announcement import ACTIVE
 from .advice import Advice, ok, problem, warning
 from .patient import Patient
 

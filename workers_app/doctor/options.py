@@ -11,7 +11,7 @@ from tasks_app.message import TaskMessage
 from tasks_app.registry import TaskType
 from tasks_app.retrying import longest_pause_ms
 
-from ..spool import orphans, spool_directory
+from ..executor.spool import orphans, spool_directory
 from .advice import Advice, ok, problem, warning
 from .patient import Patient
 

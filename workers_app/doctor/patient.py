@@ -8,7 +8,7 @@ from tasks_app.broker import broker
 from tasks_app.broker.answers import Registered, Stats
 from tasks_app.registry import TaskType, task_types
 
-from .. import embedded
+from ..embedded import server as embedded
 
 Info = dict[str, str]
 

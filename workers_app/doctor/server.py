@@ -7,7 +7,7 @@ from statistics import median
 from tasks_app.broker.connection import safe
 from tasks_app.conf import conf
 
-from ..safety import OLDEST
+from ..supervisor.safety import OLDEST
 from .advice import Advice, ok, problem, warning
 from .patient import Patient
 

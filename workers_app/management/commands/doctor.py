@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from workers_app.doctor import Advice, Level, Patient, examine
+from ...doctor import Advice, Level, Patient, examine
 
 EPILOG = "Exit code: 0 all is well, 1 there are warnings, 2 there are problems."
 

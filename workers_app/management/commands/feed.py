@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from workers_app import embedded
-from workers_app.feed import Feed
-from workers_app.foreground import asked_to_end, serve
+from ...embedded import server as embedded
+from ...foreground import asked_to_end, serve
+from ...live.feed import Feed
 
 
 class Command(BaseCommand):

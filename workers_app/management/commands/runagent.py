@@ -10,11 +10,11 @@ from django.core.management.base import BaseCommand, CommandError
 from tasks_app.exceptions import InvalidCall
 from tasks_app.normalize import queue_error
 
-from ... import embedded
-from ...agent import Agent
+from ...agent.agent import Agent
+from ...agent.keeper import FleetConfig
 from ...control import PoolConfig
+from ...embedded import server as embedded
 from ...foreground import asked_to_end, serve
-from ...keeper import FleetConfig
 
 MOST_WORKERS = 1000
 PASSED_ON = ("grace", "max_tasks", "max_memory")  # to each worker, as they are

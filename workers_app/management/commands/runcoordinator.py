@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from ... import embedded
-from ...coordinator import main
+from ...coordinator.coordinator import main
+from ...embedded import server as embedded
 from .runworker import set_up_logging
 
 logger = logging.getLogger(__name__)

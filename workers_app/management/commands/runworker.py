@@ -11,10 +11,10 @@ from tasks_app.conf import conf
 from tasks_app.exceptions import InvalidCall
 from tasks_app.normalize import queue_error
 
-from ... import embedded
 from ...control import PoolConfig, new_worker_id
-from ...rebirth import restart
-from ...supervisor import Supervisor, Unusable
+from ...embedded import server as embedded
+from ...supervisor.rebirth import restart
+from ...supervisor.supervisor import Supervisor, Unusable
 
 OURS = ("dtps_site", "workers_app", "tasks_app")
 DJANGOS = ("django.tasks", "django_tasks")  # a line at the start and the end of each task

@@ -1,0 +1,1 @@
+"""The REST API over workers and the whole system."""

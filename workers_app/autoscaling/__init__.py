@@ -1,0 +1,1 @@
+"""How many slots a worker needs, or how many workers a host."""

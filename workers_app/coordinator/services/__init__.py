@@ -1,0 +1,1 @@
+"""The rounds that a coordinator makes; each is a ``Service``."""

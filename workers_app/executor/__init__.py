@@ -1,0 +1,1 @@
+"""The child of a worker that claims tasks, runs and reports them."""

@@ -1,0 +1,1 @@
+"""A worker: a supervisor process with its executors, its lease and its orders."""
