@@ -172,11 +172,12 @@ def said(name: str, executors: list[str]) -> dict:
 
 
 def wait(queue: Broker, worker: str, executor: str) -> None:
-    """Be an idle executor: ask for work with an offer, sleep until woken, withdraw it."""
+    """Be an idle executor: ask for work with an offer, sleep until woken, ask again."""
+    offer = ""
     while True:
-        offer = uuid4().hex
+        former, offer = offer, uuid4().hex
         queue.exchange(
-            executor, worker, ["default"], limit=1, idle_ms=IDLE_MS, offer=offer, steals=True
-        )
-        if queue.wait(executor, IDLE_SECONDS) is None:
-            queue.withdraw(executor, offer)
+            executor, worker, ["default"], limit=1, idle_ms=IDLE_MS, offer=offer, steals=True,
+            former=former,
+        )  # fmt: skip
+        queue.wait(executor, IDLE_SECONDS)

@@ -136,6 +136,7 @@ class Broker:
         idle_ms: int = IDLE_MS,
         offer: str = "",
         steals: bool = False,
+        former: str = "",
         request: str | None = None,
         shard: int = 0,
     ) -> Exchange:
@@ -144,19 +145,21 @@ class Broker:
         ``request`` is the token of what is claimed; an executor's last call that is repeated with
         the same one and the same settlements changes nothing and answers the same. An executor
         that goes idle may ``offer`` a token: see ``wait``. If it ``steals``, it may also be handed
-        what others have not started: see ``steal``.
+        what others have not started: see ``steal``. A ``former`` offer of its ends with the call;
+        if something had come for that, it is the answer, under that token, and no more is claimed.
         """
         if len(settlements) > MOST_A_CALL:
             raise ValueError(f"At most {MOST_A_CALL} settlements a call.")
         request = request or uuid4().hex
         names = dict.fromkeys(map(escaped, queues))  # a queue named twice would give twice
         arguments: list[Any] = [executor, worker, request, min(limit, MOST_A_CALL), idle_ms]
-        arguments += (offer, int(steals), len(names), *names)
+        arguments += (offer, int(steals), former, len(names), *names)
         for s in settlements:
             arguments += (s.id, s.token, s.outcome, s.pause_ms, s.line)
-        stale, claimed = self.run("exchange", shard, *arguments)
+        stale, claimed, token = self.run("exchange", shard, *arguments)
         tasks, unreadable = wire.claimed(claimed or [])
-        return Exchange(request, tasks, wire.texts(stale), claimed is not None, unreadable)
+        has_lease = claimed is not None
+        return Exchange(token.decode(), tasks, wire.texts(stale), has_lease, unreadable)
 
     def finish(self, executor: str, settlements: Sequence[Settlement], shard: int = 0) -> list[str]:
         """Finish only. Return the ids whose settlement was stale."""

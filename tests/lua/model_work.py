@@ -135,14 +135,17 @@ class Executors(World):
         idle_ms=st.sampled_from([0, 5, 2500, 2500]),
         has_offer=st.sampled_from([True, True, False]),
         steals=st.sampled_from([True, True, False]),
+        is_unheard=st.booleans(),
         is_repeated=st.booleans(),
     )
-    def claim(self, executor, limit, idle_ms, has_offer, steals, is_repeated):
-        self.accept(executor)  # it does not claim before it knows what came of its offer
+    def claim(self, executor, limit, idle_ms, has_offer, steals, is_unheard, is_repeated):
+        if not is_unheard:  # its wait ended with a wake-up, so it asks what came of its offer
+            self.accept(executor)
         offer, request = uuid4().hex if has_offer else "", uuid4().hex
+        former = self.unsettled.get(executor, "")
         asked = {
             "limit": limit, "idle_ms": idle_ms, "offer": offer, "steals": steals,
-            "request": request,
+            "former": former, "request": request,
         }  # fmt: skip
         queues = EXECUTORS[executor]
         found = self.broker.exchange(executor, worker_of(executor), queues, **asked)
@@ -150,6 +153,15 @@ class Executors(World):
             with self.nothing_changes():
                 again = self.broker.exchange(executor, worker_of(executor), queues, **asked)
             assert found == again
+        came = self._in_order(executor, former) if former else []
+        if former:
+            self.offers.pop(executor, None)
+            self.unsettled.pop(executor)
+        if came:
+            self.claims += [(executor, each.id, former) for each in came]
+            assert found.token == former
+            assert [stored.message for stored in found.claimed] == came
+            return
         assert found.has_lease == (executor in self.announced)
         if not found.has_lease:
             return
@@ -187,11 +199,14 @@ class Executors(World):
                 self._settled(executor, handed)
                 return
         found = self.broker.withdraw(executor, offer)
-        mine = sorted(self.held_by(executor, offer), key=lambda t: (t.message.rank, t.message.id))
-        assert [stored.message for stored in found.claimed] == [task.message for task in mine]
+        assert [stored.message for stored in found.claimed] == self._in_order(executor, offer)
         with self.nothing_changes():
             assert self.broker.withdraw(executor, offer) == found
         self._settled(executor, found)
+
+    def _in_order(self, executor, token):
+        held = self.held_by(executor, token)
+        return [t.message for t in sorted(held, key=lambda t: (t.message.rank, t.message.id))]
 
     def _settled(self, executor, answer):
         self.claims += [(executor, each.message.id, answer.token) for each in answer.claimed]
@@ -325,14 +340,14 @@ class Supervisors(Submits, Executors):
     def relieve_a_busy_one(self, executor, taker, count, meanwhile):
         """As a supervisor does: it looks for an idle executor and steals for that, if it can."""
         self.submit_one("a", count)
-        self.claim(executor, count, 0, False, False, False)
-        self.claim(taker, 3, 2500, True, True, False)
+        self.claim(executor, count, 0, False, False, False, False)
+        self.claim(taker, 3, 2500, True, True, False, False)
         if meanwhile == "woken":
             self.submit_one("a")
         elif meanwhile == "withdraws":
             self.accept(taker)
         elif meanwhile == "claims":
-            self.claim(taker, 1, 0, False, False, False)
+            self.claim(taker, 1, 0, False, False, False, False)
         elif meanwhile == "silent":
             self.clock.advance(LEASE_MS + 1)
         found = self.broker.taker(worker_of(executor), executor, ["a"])
@@ -354,12 +369,12 @@ class Supervisors(Submits, Executors):
     )
     def pause(self, queue, executor, on):
         """With somebody waiting there."""
-        self.claim(executor, 3, 2500, True, True, False)
+        self.claim(executor, 3, 2500, True, True, False, False)
         was = queue in self.paused
         assert (self.broker.pause if on else self.broker.resume)(queue) == (was != on)
         (self.paused.add if on else self.paused.discard)(queue)
         self.submit_one(queue)
-        self.claim(executor, 1, 0, False, False, False)
+        self.claim(executor, 1, 0, False, False, False, False)
 
     @rule(worker=st.sampled_from(list(WORKERS)))
     def resign(self, worker):

@@ -50,18 +50,23 @@ MUTANTS = {  # what is wrong -> (operation, text, what stands there instead)
     ),
     "a withdrawal that leaves the offer": (
         "withdraw",
-        'redis.call("HDEL", OFFERS, ARGV[1])',
+        'redis.call("HDEL", OFFERS, executor)',
         "",
     ),
     "a withdrawal that leaves it to thieves": (
         "withdraw",
-        'redis.call("HDEL", TAKERS, ARGV[1])',
+        'redis.call("HDEL", TAKERS, executor)',
         "",
     ),
     "a withdrawal that forgets what came": (
         "withdraw",
-        "return held_under(ARGV[1], ARGV[2])",
-        "return {}",
+        "return end_offer(ARGV[1], ARGV[2])",
+        "end_offer(ARGV[1], ARGV[2]) return {}",
+    ),
+    "a claim that forgets what came for the last offer": (
+        "exchange",
+        'local claimed = former ~= "" and end_offer(executor, former) or {}',
+        "local claimed = {}",
     ),
     "theft without the token": (
         "steal",

@@ -111,6 +111,45 @@ def test_after_the_withdrawal_nothing_is_handed_over(broker):
     assert broker.wait(executor, 60).claimed == []
 
 
+def ask_again(broker, executor, **options):
+    """What an executor does after a wait without a wake-up: claim, and offer anew."""
+    return broker.exchange(
+        executor, "w1", ["default"], limit=5, offer="next-offer", former="an-offer", **options
+    )
+
+
+def test_what_was_handed_over_unheard_comes_with_the_next_claim_and_nothing_more(broker):
+    executor = idle(broker)
+    first, _ = submitted(broker, 2)
+
+    answer = ask_again(broker, executor, request="once")
+
+    assert (ids_of(answer), answer.token) == ([first.id], "an-offer")
+    assert ask_again(broker, executor, request="once") == answer
+    assert (named(broker, "wake:*"), named(broker, "offers")) == ([], [])
+    audit(broker)
+
+
+def test_a_claim_that_ends_an_offer_for_which_nothing_came_makes_the_next_one(broker):
+    executor = idle(broker)
+    answer = ask_again(broker, executor, request="once")
+    assert (answer.claimed, answer.token) == ([], "once")
+
+    (one,) = submitted(broker)
+
+    handed = broker.wait(executor, 60)
+    assert (ids_of(handed), handed.token) == ([one.id], "next-offer")
+
+
+def test_an_offer_ends_with_a_claim_of_a_worker_that_lost_its_lease(broker):
+    executor = idle(broker)
+    broker.fleet.resign("w1")
+
+    assert not ask_again(broker, executor).has_lease
+
+    assert named(broker, "offers") == []
+
+
 def test_a_paused_queue_hands_nothing_over(broker):
     executor = idle(broker)
     broker.pause("default")

@@ -58,6 +58,28 @@ def test_a_task_that_came_later_is_not_left_behind(broker, board, exchanger, was
     assert broker.wait(exchanger.executor, 0.01) is None
 
 
+def test_a_task_that_came_unheard_comes_with_the_next_exchange(broker, board, exchanger):
+    assert broker.wait(exchanger.executor, 0.01) is None
+    first, second = submitted(broker, 2)
+
+    answer, _ = exchanger.exchange(LANE, 1, IDLE_MS, "next")
+
+    assert ids_of(answer) == [first.id]
+    assert board.held() == {first.id: "offered"}
+    assert board.counts().stolen == 0
+    answer, _ = exchanger.exchange(LANE, 1)
+    assert ids_of(answer) == [second.id]
+
+
+def test_a_report_in_between_leaves_the_offer_standing(broker, board, exchanger):
+    exchanger.exchange(LANE, 0)  # by the courier, while the main loop waits
+
+    (one,) = submitted(broker)
+
+    exchanger.accept(LANE, broker.wait(exchanger.executor, 60))
+    assert board.held() == {one.id: "offered"}
+
+
 def test_after_it_was_accepted_nothing_more_is_handed_over(broker, exchanger):
     exchanger.accept(LANE, None)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
+from typing import Any
 from uuid import uuid4
 
 from redis.exceptions import RedisError
@@ -60,19 +61,24 @@ class Exchanger:
     ) -> tuple[Exchange, list[int]]:
         """Report what is done in a lane, and claim up to ``limit`` tasks; with their slots.
 
-        One that goes idle may offer to be handed a task; or, if it steals, many at once.
+        One that goes idle may offer to be handed a task; or, if it steals, many at once. Whoever
+        claims after a sleep without a wake-up ends its offer by that.
         """
         with self.lock:
             batch = _batch(lane)
             settlements = [settlement for _, settlement in batch]
-            self._offer = offer or self._offer
-            request = uuid4().hex
-            call = partial(self._exchange, lane, settlements, idle_ms, offer, steals, request)
+            former = self._offer if limit else ""
+            says = {"idle_ms": idle_ms, "offer": offer, "steals": steals, "former": former}
+            call = partial(self._exchange, lane, settlements, says, uuid4().hex)
             answer = self._until_answered(call, limit, lane, settlements)
             self._forget(batch)
             if answer.stale:
                 logger.warning("event=stale executor=%s tasks=%s", self.executor, answer.stale)
             slots = self._put(answer)
+            if limit:
+                self._offer = "" if answer.claimed or not answer.has_lease else offer
+            if former and answer.token == former:
+                self._count_stolen(lane, answer, is_woken=False)
             if self._is_unsure:
                 self._give_back_unknown(lane)
             self.calls += 1
@@ -87,10 +93,9 @@ class Exchanger:
         """
         with self.lock:
             if answer is None or answer.token != self._offer:
-                is_named = answer is None and len(lane.queues) == 1  # one may have come by name
+                is_woken = answer is not None
                 answer = self._until_answered(partial(self._withdraw, lane, self._offer), 0, lane)
-                if len(answer.claimed) > is_named:
-                    self.board.count_stolen(len(answer.claimed))
+                self._count_stolen(lane, answer, is_woken=is_woken)
             self._offer = ""
             slots = self._put(answer)
         self._refuse_unreadable(lane, answer)
@@ -107,13 +112,19 @@ class Exchanger:
             self.broker.start(self.executor, ids, lane.shard)
 
     def _exchange(
-        self, lane: Lane, settlements: list[Settlement], idle_ms: int, offer: str, steals: bool,
-        request: str, limit: int,
+        self, lane: Lane, settlements: list[Settlement], says: dict[str, Any], request: str,
+        limit: int,
     ) -> Exchange:  # fmt: skip
         return self.broker.exchange(
             self.executor, self.worker, lane.queues, limit=limit, settlements=settlements,
-            idle_ms=idle_ms, offer=offer, steals=steals, request=request, shard=lane.shard,
+            request=request, shard=lane.shard, **says,
         )  # fmt: skip
+
+    def _count_stolen(self, lane: Lane, answer: Exchange, *, is_woken: bool) -> None:
+        """A single task may as well have come with a wake-up that arrived too late."""
+        is_named = not is_woken and len(lane.queues) == 1
+        if len(answer.claimed) > is_named:
+            self.board.count_stolen(len(answer.claimed))
 
     def _withdraw(self, lane: Lane, offer: str, _: int) -> Exchange:
         return self.broker.withdraw(self.executor, offer, lane.shard)

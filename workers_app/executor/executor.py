@@ -116,9 +116,10 @@ class Executor:
             if room == 0:
                 self._wait(lambda: self.freed.wait(FULL_SECONDS))
                 continue
-            empty = 0 if self._work(next(lanes), room) else empty + 1
-            if empty >= len(self.lanes) and not self.stopping:
-                self._idle(next(lanes))
+            if empty < len(self.lanes):
+                empty = 0 if self._work(next(lanes), room) else empty + 1
+            if empty >= len(self.lanes) and not self.stopping and self._idle(next(lanes)):
+                empty = 0
         self._drain()
 
     # --- claiming ---
@@ -158,22 +159,26 @@ class Executor:
         self._run_slice(self._jobs(lane, answer, slots))
         return True
 
-    def _idle(self, lane: Lane) -> None:
-        """Say that a slot is free, look once more, and wait to be woken; perhaps with a task."""
+    def _idle(self, lane: Lane) -> bool:
+        """Say that a slot is free, look once more, and wait to be woken; perhaps with a task.
+
+        Return False if nothing came. An offer still stands then: the next exchange ends it.
+        """
         offer = self._offer()
         for each in self.lanes:
             # For one task: who gets what it asks for is not idle.
             steals = self.steals and bool(offer)
             answer = self.exchanger.exchange(each, 1, IDLE_MS, offer, steals=steals)
             if self._run_answer(each, *answer):
-                return
+                return True
         tidy()
         if not self._has_work() and not any(each.done for each in self.lanes):
             self.courier.awake.clear()
         woken = self._until_woken(lane)
         self.courier.awake.set()
-        if offer:
+        if offer and (woken or self.stopping):
             self._run_answer(lane, *self.exchanger.accept(lane, woken))
+        return woken is not None
 
     def _offer(self) -> str:
         """A token under which we may be handed a task, if we have one queue only: in another one a

@@ -10,7 +10,4 @@
 -- Returns what it was handed under that token after all, by a wake-up or by a theft, three for each task: id,
 -- definition, state; most urgent first. A repeated call answers the same.
 
-redis.call("HDEL", OFFERS, ARGV[1])
-redis.call("HDEL", TAKERS, ARGV[1])
-redis.call("DEL", wake_of(ARGV[1])) -- the same task, on its way
-return held_under(ARGV[1], ARGV[2])
+return end_offer(ARGV[1], ARGV[2])

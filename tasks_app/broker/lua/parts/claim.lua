@@ -122,6 +122,14 @@ local function claim(executor, token, queues, limit)
   return answer
 end
 
+-- Nobody hands anything over under this token from now on; what somebody has, as claim() would answer.
+local function end_offer(executor, token)
+  redis.call("HDEL", OFFERS, executor)
+  redis.call("HDEL", TAKERS, executor)
+  redis.call("DEL", wake_of(executor)) -- the same task, on its way
+  return held_under(executor, token)
+end
+
 local function offer_in(hash, executor, token)
   if token then
     redis.call("HSET", hash, executor, token)
