@@ -79,7 +79,7 @@ class Changes:
 class Announced:
     """What a worker learns when it renews its lease."""
 
-    orders: list[dict]  # that were left for it, oldest first; handed out once
+    orders: list[dict]  # that were left for it, oldest first; each comes out once
     backlog: dict[str, int]  # tasks of each queue that it asked for that could be claimed now
     demand: dict[str, dict]  # what the leader tells of these queues; few seconds old, or nothing
     renewed_ms: int  # the server's clock at that moment

@@ -55,6 +55,7 @@ class Link:
         self.url = url
         self.timeout = timeout
         self.check = check  # of each new connection; may raise QueueUnavailable
+        self.run_id = ""  # of the server that was last connected to, if the check looks at it
         self.pool = ConnectionPool.from_url(
             url,
             protocol=2,
@@ -184,8 +185,9 @@ def run_id_in(info: bytes) -> str:
     return re.search(rb"run_id:(\w+)", info)[1].decode()
 
 
-def gate_check(connection: AbstractConnection) -> None:
-    """Raise QueueUnavailable while a server has restarted and no leader has looked at it since.
+def gate_check(connection: AbstractConnection) -> str:
+    """Return the run id of a server. Raise QueueUnavailable while it has restarted and no leader
+    has looked at it since.
 
     It may have come back with less than it had; then what was lost is restored first.
     """
@@ -195,13 +197,17 @@ def gate_check(connection: AbstractConnection) -> None:
     run_id = run_id_in(connection.read_response())
     if gate is not None and gate.decode() != run_id:
         raise QueueUnavailable("Redis has restarted: waiting until a leader has looked at it.")
+    return run_id
 
 
 class GuardedLink(Link):
     """A link of an executor: to a server that a leader has found sound, or to none."""
 
     def __init__(self, url: str, *, timeout: float):
-        super().__init__(url, timeout=timeout, check=gate_check)
+        super().__init__(url, timeout=timeout, check=self._pass_gate)
+
+    def _pass_gate(self, connection: AbstractConnection) -> None:
+        self.run_id = gate_check(connection)
 
 
 def _raise_for(error: ResponseError) -> NoReturn:

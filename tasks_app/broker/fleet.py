@@ -2,13 +2,16 @@
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ..conf import conf
 from ..message import escaped, unescaped
 from . import keys
 from .answers import Announced, Lead, Registered
+from .inbox import Inbox
 
 if TYPE_CHECKING:
     from .broker import Broker
@@ -18,14 +21,18 @@ SAMPLES_KEPT = 900  # one a second: a quarter of an hour
 DECISIONS_KEPT = 200
 DEMAND_SECONDS = 10  # for which it is believed
 ANSWER_SECONDS = 30  # for which an answer waits to be heard
-ORDERS_A_CALL = 100
+TURN_SECONDS = 0.4  # of waiting for one, on top of a silent server's timeout
 
 
 class Fleet:
-    """The registers live in shard 0; a worker's lease is known in every shard."""
+    """The registers live in shard 0; a worker's lease is known in every shard.
+
+    Orders are handed out once by one of these, whatever is lost on the way or comes twice.
+    """
 
     def __init__(self, broker: "Broker"):
         self._broker = broker
+        self._inboxes: dict[tuple[str, str], Inbox] = {}  # by kind and id of the receiver
 
     def announce(
         self,
@@ -38,36 +45,48 @@ class Fleet:
         """Renew a worker's lease. Return what it needs to know: its orders, and of its queues."""
         executors = [_checked(executor) for executor in executors]
         of_shard = _by_shard(queues)
-        orders, backlog, demand, renewed_ms = [], {}, {}, 0
+        left, backlog, demand, renewed_ms = {}, {}, {}, 0
         for shard in reversed(keys.shards()):  # shard 0 last: its register is what counts
             names = of_shard.get(shard, [])
-            renewed_ms, left, waiting, told = self._announce(
+            renewed_ms, left[shard], waiting, told = self._announce(
                 WORKERS, worker, said, executors, names, shard
             )
-            orders += map(json.loads, left)
             backlog |= dict(zip(names, waiting, strict=True))
             demand |= {n: json.loads(t) for n, t in zip(names, told, strict=True) if t}
-        return Announced(orders, backlog, demand, renewed_ms)
+        return Announced(self._take(WORKERS, worker, left), backlog, demand, renewed_ms)
 
     def announce_agent(self, agent: str, said: dict[str, Any]) -> list[dict[str, Any]]:
         """Renew a host agent's lease. Return the orders that were left for it, oldest first."""
-        return [json.loads(order) for order in self._announce(AGENTS, agent, said, [], [], 0)[1]]
+        return self._take(AGENTS, agent, {0: self._announce(AGENTS, agent, said, [], [], 0)[1]})
 
     def _announce(
         self, kind: str, name: str, said: dict, executors: list[str], queues: list[str], shard: int
     ) -> Any:
         lease_ms = int(conf().lease_seconds * 1000)
-        arguments = (kind, name, json.dumps(said), lease_ms, len(queues), *map(escaped, queues))
-        return self._broker.run("announce", shard, *arguments, *executors)
+        arrived = self._inbox(kind, name).arrived(shard)
+        arguments = (kind, name, json.dumps(said), lease_ms, *arrived)
+        queues = [len(queues), *map(escaped, queues)]
+        return self._broker.run("announce", shard, *arguments, *queues, *executors)
 
     def orders(self, worker: str) -> list[dict[str, Any]]:
-        """The orders that were left for a worker, oldest first, handed out once; no renewal."""
-        found = []
-        for shard in keys.shards():
-            left = keys.key(shard, f"{WORKERS}:orders:{worker}")
-            while some := self._broker.link.call("LPOP", left, ORDERS_A_CALL):
-                found += map(json.loads, some)
-        return found
+        """The oldest orders that were left for a worker, up to 100 of each shard; no renewal.
+
+        The next call says that they have arrived, and brings more of them if there are more.
+        """
+        inbox = self._inbox(WORKERS, worker)
+        left = {
+            shard: self._broker.run("orders", shard, worker, *inbox.arrived(shard))
+            for shard in keys.shards()
+        }
+        return self._take(WORKERS, worker, left)
+
+    def _take(self, kind: str, name: str, left: dict[int, list[bytes]]) -> list[dict[str, Any]]:
+        """What came from the shards. Not before all have answered: until then it comes again."""
+        inbox = self._inbox(kind, name)
+        return [order for shard, texts in left.items() for order in inbox.take(shard, texts)]
+
+    def _inbox(self, kind: str, name: str) -> Inbox:
+        return self._inboxes.setdefault((kind, name), Inbox())
 
     def resign(self, worker: str) -> bool:
         """Take a worker off. Return False, with nothing changed, if it still holds tasks."""
@@ -101,10 +120,14 @@ class Fleet:
 
     def order(self, worker: str, order: dict[str, Any]) -> bool:
         """Leave an order for a worker, and ring its bell. Return False if it is not registered."""
-        return bool(self._broker.run("order", 0, WORKERS, worker, json.dumps(order)))
+        return self._order(WORKERS, worker, order)
 
     def order_agent(self, agent: str, order: dict[str, Any]) -> bool:
-        return bool(self._broker.run("order", 0, AGENTS, agent, json.dumps(order)))
+        return self._order(AGENTS, agent, order)
+
+    def _order(self, kind: str, name: str, order: dict[str, Any]) -> bool:
+        text = json.dumps({**order, "ticket": uuid4().hex})
+        return bool(self._broker.run("order", 0, kind, name, text))
 
     def lead(self, who: str) -> Lead:
         """Become or stay the leader for ``leader_seconds``; falsy if somebody else leads."""
@@ -170,11 +193,17 @@ class Fleet:
         self._broker.run("answer", 0, request, json.dumps(value), ANSWER_SECONDS)
 
     def await_answer(self, request: str, seconds: float) -> dict[str, Any] | None:
-        """Wait for the answer to a request; None after ``seconds`` without."""
-        link = self._broker.link
-        command = ("BLPOP", keys.key(0, f"answer:{request}"), seconds)
-        found = link.call(*command, answer_within=seconds + link.timeout)
-        return json.loads(found[1]) if found else None
+        """Wait for the answer to a request; None after ``seconds`` without.
+
+        In short turns, so that a server that falls silent meanwhile is noticed as soon as always.
+        """
+        link, until = self._broker.link, time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            turn = min(left, TURN_SECONDS)
+            command = ("BLPOP", keys.key(0, f"answer:{request}"), turn)
+            if found := link.call(*command, answer_within=turn + link.timeout):
+                return json.loads(found[1])
+        return None
 
 
 def _by_shard(queues: Iterable[str]) -> dict[int, list[str]]:

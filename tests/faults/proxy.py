@@ -26,6 +26,7 @@ class FaultProxy:
         self._is_cut = False
         self._refuses = False
         self._drops = 0  # replies that are still to be swallowed
+        self._word = b""  # which ones: those that hold it, or whose call did
         self.dropped = 0
         self._changed = threading.Condition()
         self._pairs = set()
@@ -54,7 +55,7 @@ class FaultProxy:
         with self._changed:
             self._is_cut = self._refuses = False
             self.delay_seconds = 0.0
-            self._drops = 0
+            self._drops, self._word = 0, b""
             self._changed.notify_all()
 
     def forget(self):
@@ -70,10 +71,14 @@ class FaultProxy:
             for pair in self._pairs:
                 pair.reset()
 
-    def drop_replies(self, count=1):
-        """Swallow the replies to so many scripts, each of which took effect; reset those lines."""
+    def drop_replies(self, count=1, word=b""):
+        """Swallow the replies to so many scripts, each of which took effect; reset those lines.
+
+        With a word, only of those that have it in their call or in their reply.
+        """
         with self._changed:
             self._drops += count
+            self._word = word
 
     @property
     def drops_left(self):
@@ -135,16 +140,16 @@ class FaultProxy:
 
     def _ask(self, pair, target, data):
         if b"EVAL" in data:
-            pair.asked = True
+            pair.asked = data
         target.sendall(data)
 
     def _answer(self, pair, target, data):
         with self._changed:
-            swallowed = pair.asked and self._drops > 0
+            swallowed = pair.asked and self._drops > 0 and self._word in pair.asked + data
             if swallowed:
                 self._drops -= 1
                 self.dropped += 1
-        pair.asked = False
+        pair.asked = b""
         if swallowed:
             pair.reset()
         else:
@@ -157,7 +162,7 @@ class Pair:
     def __init__(self, client):
         self.client = client
         self.server = socket.socket(socket.AF_UNIX)
-        self.asked = False  # whether a script was called whose answer is still to come
+        self.asked = b""  # the call of a script whose answer is still to come
         self.is_dead = False  # half open
         self.is_over = False
 

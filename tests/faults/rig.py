@@ -121,9 +121,11 @@ class World:
 
     def members(self, process):
         """The pids of a process and of all that it has started, also through others."""
-        found = {process.pid, *process.family()}
-        with suppress(psutil.Error):  # who was just forked has not said so yet
-            found |= {each.pid for each in psutil.Process(process.pid).children(recursive=True)}
+        found = set(process.family())
+        if process.is_alive:  # else its number may be somebody else's by now
+            found.add(process.pid)
+            with suppress(psutil.Error):  # who was just forked has not said so yet
+                found |= {each.pid for each in psutil.Process(process.pid).children(recursive=True)}
         return found
 
     def signal_all(self, process, number):

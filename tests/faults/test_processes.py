@@ -255,9 +255,8 @@ def test_F9_poison_is_given_up_and_kills_no_innocent(world):
     states = world.wait_until_final(*poison)
     others = world.wait_until_final(*innocent)
 
-    # One that had ended beside poison may not have been reported yet: it runs again, alone.
-    assert all(s.status == Status.COMPLETED and s.crashes <= 1 for s in others)
-    assert sum(s.crashes for s in others) < len(others) / 2
+    # One that had ended beside poison may not have been reported yet: it runs again, uncharged.
+    assert {(s.status, s.crashes) for s in others} == {(Status.COMPLETED, 0)}
     for task_id, state in zip(poison, states, strict=True):
         assert (state.status, state.crashes, state.failures) == (Status.FAILED, 3, 0)
         assert len(world.executions(task_id)) == 3

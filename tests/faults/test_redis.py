@@ -1,6 +1,6 @@
 """Rows R1 to R20: a Redis that restarts, stalls, loses replies, forgets, is full, or is far away.
 
-R7, script by script, is in test_replies.py.
+R7, script by script, is in test_replies.py; for orders, in test_orders.py.
 """
 
 import resource

@@ -166,7 +166,19 @@ def forget(broker):
 
 def announce(broker):
     announced(broker)
-    return broker.fleet.announce("w1", {"pid": 1}, executors=[EXECUTOR], queues=["default"])
+    for text in ("first", "second"):
+        broker.fleet.order("w1", {"order": text})
+        found = broker.fleet.announce("w1", {"pid": 1}, executors=[EXECUTOR], queues=["default"])
+    return found
+
+
+def orders(broker):
+    announced(broker)
+    found = []
+    for text in ("first", "second", "third"):
+        broker.fleet.order("w1", {"order": text})
+        found.append(broker.fleet.orders("w1"))
+    return found
 
 
 def resign(broker):
@@ -225,6 +237,7 @@ STORIES = {
     "acknowledge": [(acknowledge, True)],
     "forget": [(forget, True)],
     "announce": [(announce, True)],
+    "orders": [(orders, True)],
     "resign": [(resign, True)],
     "lead": [(lead, True)],
     "abdicate": [(abdicate, True)],

@@ -10,6 +10,7 @@ from tasks_app.enqueue import TaskRequest, submit
 from tasks_app.exceptions import NoAgent, WorkerNotFound
 from tasks_app.registry import get
 from tests.conftest import PATIENCE_SECONDS, wait_until
+from tests.faults.proxy import FaultProxy
 from workers_app.agent import fleet_control
 from workers_app.agent.agent import options
 from workers_app.control import PoolConfig
@@ -28,12 +29,12 @@ def _patient(monkeypatch):
 def start_agent(run, var, broker, redis_server):
     """Start `manage.py runagent`, with options."""
 
-    def start(*words, **dtps):
+    def start(*words, url=redis_server.url, **dtps):
         program = run(
             "manage.py", "runagent", *words,
             env=environment(
                 var,
-                DTPS_REDIS_URL=redis_server.url,
+                DTPS_REDIS_URL=url,
                 DJANGO_SETTINGS_MODULE="tests.workers.process_settings",
                 TEST_DTPS=json.dumps(dtps),
             ),
@@ -43,6 +44,13 @@ def start_agent(run, var, broker, redis_server):
         return program
 
     return start
+
+
+@pytest.fixture
+def proxy(redis_server):
+    proxy = FaultProxy(redis_server.socket)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture
@@ -113,6 +121,37 @@ def test_order_is_refused_also_if_it_is_in_time_but_was_given_up(agent, broker):
 
     agent.wait_for("refused worker=w-late")
     assert "agent: started" not in agent.said()
+
+
+@pytest.mark.parametrize(
+    "lost", ['"order": "start"', "start:w-new"], ids=["the order", "the agent's word"]
+)
+def test_order_is_carried_out_once_though_answers_are_lost(
+    start_agent, broker, redis_server, proxy, lost
+):
+    agent = start_agent(url=proxy.through(redis_server.url))
+    (host,) = fleet_control.agents()
+    proxy.drop_replies(2, word=lost.encode())
+
+    order = {"order": "start", "id": "w-new", "config": SMALL.to_json()}
+    broker.fleet.order_agent(host.id, order)
+    wait_until(lambda: "w-new" in working(broker), "the worker")
+    assert (proxy.drops_left, proxy.dropped) == (0, 2)
+    broker.fleet.order_agent(host.id, {"order": "stop", "id": "w-new"})
+
+    agent.wait_for("ended worker=w-new")
+    assert agent.said().count("agent: started") == 1
+    assert "cannot obey" not in agent.said()
+
+
+def test_order_that_cannot_be_carried_out_keeps_no_other_back(agent, broker):
+    (host,) = fleet_control.agents()
+    for config in ({"poolSize": -1}, SMALL.to_json()):
+        order = {"order": "start", "id": "w-new", "config": config}
+        broker.fleet.order_agent(host.id, order)
+
+    wait_until(lambda: "w-new" in working(broker), "the worker")
+    agent.wait_for("cannot obey")
 
 
 def test_worker_that_is_being_started_is_not_given_up(agent, broker):

@@ -6,6 +6,9 @@ import uuid
 import pytest
 
 from tasks_app.states import Status
+from workers_app.supervisor.guard import Watch
+from workers_app.supervisor.lease import Lease
+from workers_app.supervisor.orders import Orders
 
 from ..conftest import wait_until
 from .processes import is_alive
@@ -166,3 +169,36 @@ def test_an_order_that_makes_no_sense_changes_nothing(queue, worker):
     wait_until(lambda: worker.log.count("event=bad_order") == 3, "three lines on that")
     assert queue.wait_until_final(queue.submit("echo")).status == Status.COMPLETED
     assert is_alive(worker.pid)
+
+
+@pytest.fixture
+def orders_of(queue):
+    """The orders of a worker that is on the register, and what it was told: a list."""
+    told = []
+    lease = Lease(queue.broker, "told", ["default"], Watch())
+    handlers = {"note": lambda order: told.append(order["n"]), "fail": lambda order: 1 / 0}
+    queue.broker.fleet.announce("told", {})
+    yield Orders(queue.broker, "told", lease, handlers), told
+    queue.broker.fleet.resign("told")
+
+
+def test_an_order_that_fails_keeps_no_other_back_and_is_not_tried_again(queue, orders_of, caplog):
+    orders, told = orders_of
+    for order in ({"order": "note", "n": 1}, {"order": "fail"}, {"order": "note", "n": 2}):
+        queue.broker.fleet.order("told", order)
+
+    orders.fetch()
+    orders.fetch()
+
+    assert told == [1, 2]
+    assert caplog.text.count("event=order_failed") == 1
+
+
+def test_a_long_list_of_orders_is_obeyed_at_one_ring(queue, orders_of):
+    orders, told = orders_of
+    for n in range(250):
+        queue.broker.fleet.order("told", {"order": "note", "n": n})
+
+    orders.fetch()
+
+    assert told == list(range(250))

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -64,16 +65,18 @@ class Agent(Service):
         self.since_us = now_us()
         self.workers: dict[str, Started] = {}
         self.again: list[tuple[float, Plan]] = []  # when
+        self._orders: deque[dict[str, Any]] = deque()  # that arrived and are to be carried out
         self._fleet = fleet
         self._keeper = Keeper(self.id, fleet, broker()) if fleet else None
 
     def tick(self) -> float:
         """Say that it is alive, obey what was ordered, look after the workers."""
         self.look_after()
+        self._obey_all()
         # Said again after each order: whoever asked for a worker may ask for its end at once.
         while orders := broker().fleet.announce_agent(self.id, self.said()):
-            for order in orders:
-                self._try_to_obey(order)
+            self._orders.extend(orders)
+            self._obey_all()
         if self._keeper:
             self._keeper.tick(self._crew(), self._start_kept, self.stop_worker)
         return LOOK_SECONDS
@@ -91,11 +94,17 @@ class Agent(Service):
 
     # --- orders ---
 
-    def _try_to_obey(self, order: dict[str, Any]) -> None:
-        try:
-            self.obey(order)
-        except (InvalidCall, QueueUnavailable) as error:  # the orders after it still count
-            logger.warning("agent: cannot obey order=%r: %s", order, error)
+    def _obey_all(self) -> None:
+        """Carry out what has arrived. What Redis does not let us do waits for the next tick."""
+        while self._orders:
+            order = self._orders.popleft()
+            try:
+                self.obey(order)
+            except InvalidCall as error:  # the orders after it still count
+                logger.warning("agent: cannot obey order=%r: %s", order, error)
+            except QueueUnavailable:
+                self._orders.appendleft(order)
+                raise
 
     def obey(self, order: dict[str, Any]) -> None:
         """Carry out one order; an unknown one, of a newer version, is only noted."""

@@ -28,14 +28,13 @@ class Orders:
     def fetch(self) -> None:
         """Obey what lies there now: somebody has rung."""
         try:
-            orders = self._broker.fleet.orders(self._worker)
-        except (TaskSystemError, RedisError) as error:
+            while orders := self._broker.fleet.orders(self._worker):
+                self.obey(orders)
+        except (TaskSystemError, RedisError) as error:  # what is left comes with the next beat
             self._lease.note_silence(error)
-            return
-        self.obey(orders)
 
     def obey(self, orders: Iterable[dict[str, Any]]) -> None:
-        """Obey some orders. One that cannot be understood does not keep the others back."""
+        """Obey some orders. One that fails does not keep the others back: they come only once."""
         for order in orders:
             handler = self._handlers.get(str(order.get("order")))
             try:
@@ -47,3 +46,5 @@ class Orders:
                 logger.warning(
                     "event=bad_order worker=%s order=%s error=%r", self._worker, order, error
                 )
+            except Exception:
+                logger.exception("event=order_failed worker=%s order=%s", self._worker, order)

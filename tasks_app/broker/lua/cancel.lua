@@ -45,7 +45,8 @@ for n, id in ipairs(ids) do
 end
 write_all()
 for executor, tasks in pairs(lost) do
-  local order = cjson.encode({ order = "cancel", executor = executor, tasks = tasks })
+  local ticket = time[1] .. "." .. time[2] -- these tasks are there once at any moment
+  local order = cjson.encode({ order = "cancel", executor = executor, tasks = tasks, ticket = ticket })
   leave_order("workers", worker_of(executor), order)
 end
 return before

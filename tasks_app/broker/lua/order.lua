@@ -6,7 +6,7 @@
 --
 -- ARGV[1] "workers" or "agents"
 -- ARGV[2] its id
--- ARGV[3] the order, JSON
+-- ARGV[3] the order, JSON; a ticket in it tells it from all others
 --
 -- Returns 1, or 0 if nobody of that id is registered.
 
