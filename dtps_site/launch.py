@@ -197,7 +197,8 @@ class Launch:
                 f"The {child.name} process does not stay up. The end of {child.log}:\n"
                 f"{child.last_words()}"
             )
-        self.say(f"The {child.name} process died; starting it again in {pause:.1f} s.")
+        how = child.how_it_died()
+        self.say(f"The {child.name} process died ({how}); starting it again in {pause:.1f} s.")
 
     def _pause_or_stop(self) -> None:
         if self.asked:

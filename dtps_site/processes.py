@@ -59,6 +59,12 @@ class Child:
         if self.process is not None:
             self.process.tell(number)
 
+    def how_it_died(self) -> str:
+        """How the last one that has ended did, in words."""
+        if self.code is not None and self.code < 0:
+            return f"killed by signal {-self.code}"
+        return f"exit code {self.code}"
+
     def last_words(self) -> str:
         """The end of its output."""
         if not self.log.exists():

@@ -166,6 +166,14 @@ SQLITE_OPTIONS = {
     # FULL costs nothing in batches, and Redis forgets what was committed.
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 }
+POSTGRES_OPTIONS = {
+    "connect_timeout": 2,  # s, the least that its driver knows
+    # A host that is gone without a word is noticed within half a minute, whatever waits for it.
+    "keepalives_idle": 10,  # s
+    "keepalives_interval": 5,  # s
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # ms
+}
 DATABASES = {
     "default": dj_database_url.config(
         default=f"sqlite:///{quote(str(VAR_DIR / 'dtps.sqlite3'))}",
@@ -177,8 +185,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
     VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # it opens files, but makes no directory
 elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    # The least that its driver knows; without it a host that is gone is waited for.
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 2)
+    given = DATABASES["default"].get("OPTIONS", {})  # what its address says counts more
+    DATABASES["default"]["OPTIONS"] = POSTGRES_OPTIONS | given
 
 REDIS_URL = os.environ.get("DTPS_REDIS_URL", "")  # empty: the embedded server
 EMBEDDED = Places(VAR_DIR / "valkey")

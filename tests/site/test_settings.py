@@ -1,5 +1,6 @@
 """A careless production does not start, whatever starts it; a careful one does."""
 
+import json
 import os
 import subprocess
 import sys
@@ -89,3 +90,14 @@ def test_a_checkout_is_for_who_sits_at_it(tmp_path):
     assert done.stdout.strip() == (
         '[true, true, ["localhost", "127.0.0.1", "[::1]"], ["http://localhost:3000"]]'
     ), done.stderr
+
+
+def test_the_address_of_a_postgres_counts_more_than_what_is_usual(tmp_path):
+    show = "import json, dtps_site.settings as s; print(json.dumps(s.DATABASES['default']))"
+
+    address = "postgres://ann@host/tasks?connect_timeout=5&sslmode=require"
+    done = run(show, tmp_path, DATABASE_URL=address)
+
+    options = json.loads(done.stdout)["OPTIONS"]
+    assert (options["connect_timeout"], options["sslmode"]) == (5, "require")
+    assert options["tcp_user_timeout"] > 0

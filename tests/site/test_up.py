@@ -77,6 +77,7 @@ def test_processes_that_are_killed_come_back_and_none_outlives_a_killed_up(up, p
 
     worker.kill(), web.kill()
 
+    program.wait_for("The web process died (killed by signal 9)")
     task = submit(port)
     wait_until(lambda: status(port, task) == "completed", "the end of a task by a new worker")
     assert call(port, "/api/workers").keys() - workers.keys()

@@ -83,7 +83,7 @@ class Process:
 
     def family(self):
         """The pids of all that descends from it, and of what is left of its executors' sessions."""
-        sessions = set(self._sessions())
+        sessions = set(filter(self._is_ours, self._sessions()))
         return [
             each.pid
             for each in psutil.process_iter()
@@ -97,14 +97,28 @@ class Process:
             if match := re.search(r"event=(?:executor|guard)_started .*pid=(\d+)", line):
                 yield int(match[1])
 
+    def _is_ours(self, session):
+        """Whether a session of that number is still ours, and not somebody else's by now.
+
+        As long as anything is left of a session, its number is not given out again; so one whose
+        leader is gone is ours, and one whose leader is there if that one writes to our log.
+        """
+        try:
+            return Path(f"/proc/{session}/fd/1").readlink() == self.log_path
+        except FileNotFoundError:
+            return True
+        except PermissionError:
+            return False
+
     def signal(self, number):
         self.popen.send_signal(number)
 
     def signal_all(self, number):
         """Send a signal to it and to all that belongs to it."""
-        for pid in [*self.family(), self.pid]:
+        for pid in self.family():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+        self.signal(number)
 
     def wait(self):
         """Wait until it has ended. Return its exit code."""
@@ -128,8 +142,9 @@ class Process:
 
     def kill_group(self):
         """End it and all its children as a power cut would."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if self.is_alive or self._is_ours(self.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         self.popen.wait()
 
     def close(self):

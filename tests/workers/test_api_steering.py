@@ -2,14 +2,19 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.test import Client
 
+from tasks_app.exceptions import UnknownOutcome
 from tasks_app.message import TaskMessage, now_us
+from workers_app.agent import fleet_control
 from workers_app.api import steering
+from workers_app.control import PoolConfig
 
-from ..conftest import wait_until
+from ..conftest import PATIENCE_SECONDS, wait_until
+from ..lua.peers import Swallowing
 
 pytestmark = pytest.mark.django_db
 
@@ -197,6 +202,40 @@ def test_a_worker_that_shows_no_stacks_is_said_to_be_silent(api, broker, monkeyp
     assert (answer.status_code, answer.json()["code"]) == (503, "no_answer")
     assert answer.json()["detail"] == f"The worker {WORKER} did not answer within 0.1 s."
     assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.fixture
+def line(redis_server, settings, broker):
+    """The way to a server, which may fall silent; and a thread for who waits meanwhile."""
+    pool = ThreadPoolExecutor(1)
+    with Swallowing(redis_server, cuts=False) as peer:
+        settings.DTPS = {**settings.DTPS, "REDIS_URL": peer.url, "SOCKET_TIMEOUT_SECONDS": 1.0}
+        yield peer, pool
+    pool.shutdown()
+
+
+def test_stacks_are_not_waited_for_once_redis_is_silent(broker, line, monkeypatch):
+    monkeypatch.setattr(steering, "ANSWER_SECONDS", 3600)
+    announce(broker)
+    peer, pool = line
+    asked = pool.submit(steering.stacks, WORKER)
+    wait_until(lambda: broker.fleet.orders(WORKER), "the order")
+
+    peer.answers = False
+
+    assert isinstance(asked.exception(PATIENCE_SECONDS), UnknownOutcome)
+
+
+def test_a_start_is_not_waited_for_once_redis_is_silent(broker, line, monkeypatch):
+    monkeypatch.setattr(fleet_control, "LONGEST_WAIT_SECONDS", 3600)
+    broker.fleet.announce_agent("host", {"workers": []})
+    peer, pool = line
+    asked = pool.submit(fleet_control.start_worker, PoolConfig())
+    wait_until(lambda: broker.fleet.announce_agent("host", {"workers": []}), "the order")
+
+    peer.answers = False
+
+    assert isinstance(asked.exception(PATIENCE_SECONDS), UnknownOutcome)
 
 
 # --- decisions ---

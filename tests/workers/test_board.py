@@ -47,6 +47,18 @@ def test_what_a_crash_is_charged_to_is_what_had_started_and_is_not_reported(boar
     assert board.counts()[:2] == (1, 0)
 
 
+def test_what_is_over_is_spared_while_another_runs(board):
+    slots = board.put(ids(3), "token")
+    for slot in slots[:2]:
+        board.start(slot)
+    assert board.spared() == {}
+
+    board.end(slots[0])
+    assert board.spared() == {"task-0": "token"}
+    board.end(slots[1])
+    assert board.spared() == {}  # one of the two may be the cause
+
+
 def test_slots_are_used_again_and_a_look_tells_two_slices_apart(board):
     first = board.put(["a" * 36], "t" * 32)
     seen = board.glance()

@@ -2,15 +2,19 @@
 
 import pytest
 
-from tasks_app.broker import keys
+from tasks_app.broker import Broker, keys
 from tasks_app.broker.broker import IDLE_MS
+from tasks_app.broker.connection import GuardedLink, Link
 from workers_app.executor.board import Board
 from workers_app.executor.exchange import Exchanger
 from workers_app.executor.lanes import Lane
 from workers_app.executor.spool import Spool
 from workers_app.executor.spooler import Spooler
 
+from ..conftest import PATIENCE_SECONDS
+from ..faults.proxy import FaultProxy
 from ..lua.world import claim, executor_of, ids_of, submitted
+from ..redis_server import RedisServer
 
 LANE = Lane(0, ["default"])
 
@@ -120,3 +124,93 @@ def test_limits_stand_on_the_board(broker, board, exchanger):
     board.start(slots[0])
 
     assert board.attempts()[0].timeout_ms == 1
+
+
+# --- after an outage ---
+
+
+@pytest.fixture
+def proxy(redis_server):
+    proxy = FaultProxy(redis_server.socket)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def shaken(broker, redis_server, proxy, board, spooler):
+    """An executor with three tasks in hand, and a line to its server that can be disturbed."""
+    link = Link(proxy.through(redis_server.url), timeout=PATIENCE_SECONDS)
+    exchanger = Exchanger(Broker(link), executor_of(broker), "w1", board, spooler)
+    submitted(broker, 3)
+    answer, slots = exchanger.exchange(LANE, 3)
+    board.start(slots[0])
+    yield exchanger, slots, ids_of(answer)
+    link.close()
+
+
+def test_what_redis_has_forgotten_meanwhile_does_not_start(broker, board, proxy, shaken):
+    exchanger, slots, ids = shaken
+    broker.link.call("HDEL", keys.held(0, exchanger.executor), *ids[:2])
+    broker.link.call("HSET", keys.held(0, exchanger.executor), ids[2], "somebody else's claim")
+    proxy.drop_replies()
+
+    exchanger.exchange(LANE, 0)
+
+    assert [board.start(slot) for slot in slots[1:]] == [False, False]
+    assert list(board.running()) == [ids[0]]  # the end of what runs is refused, if it comes to that
+
+
+def test_what_is_still_held_after_an_outage_starts(broker, board, proxy, shaken):
+    exchanger, slots, ids = shaken
+    proxy.drop_replies()
+
+    exchanger.exchange(LANE, 0)
+
+    assert broker.held_ids(exchanger.executor).keys() == set(ids)
+    assert [board.start(slot) for slot in slots[1:]] == [True, True]
+
+
+def test_what_comes_with_the_first_answer_after_an_outage_starts(broker, board, proxy, shaken):
+    exchanger, _, _ = shaken
+    (one,) = submitted(broker)
+    proxy.drop_replies()
+
+    _, slots = exchanger.exchange(LANE, 1)
+
+    assert one.id in broker.held_ids(exchanger.executor)
+    assert board.start(slots[0])
+
+
+def test_what_cannot_be_read_after_an_outage_goes_back_after_its_pause(broker, proxy, shaken):
+    exchanger, _, _ = shaken
+    (one,) = submitted(broker)
+    broker.link.call("HSET", keys.key(0, "payloads"), one.id, "9|default|0|0\nof a newer version")
+    proxy.drop_replies()
+
+    exchanger.exchange(LANE, 1)
+    exchanger.finish(LANE)
+
+    assert broker.held_ids(exchanger.executor).get(one.id) is None
+    assert broker.link.call("HGET", keys.key(0, "states"), one.id).startswith(b"scheduled|")
+
+
+def test_a_restart_that_no_call_has_noticed_is_an_outage_too(board, spooler):
+    server = RedisServer(None, "--appendfsync", "always")
+    server.start()
+    try:
+        link = GuardedLink(server.url, timeout=PATIENCE_SECONDS)
+        broker = Broker(link)
+        exchanger = Exchanger(broker, executor_of(broker), "w1", board, spooler)
+        one, _ = submitted(broker, 2)
+        _, slots = exchanger.exchange(LANE, 2)
+        server.kill()
+        link.close()
+        server.start()
+        broker.link.call("HDEL", keys.held(0, exchanger.executor), one.id)
+
+        exchanger.exchange(LANE, 0)
+
+        assert [board.start(slot) for slot in slots] == [False, True]
+    finally:
+        link.close()
+        server.close()

@@ -153,6 +153,20 @@ def test_another_one_leads_when_the_leader_is_silent(coordinators, settings):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("leader_seconds", [0.3, 1, 3, 3600])
+def test_two_bids_in_a_row_may_be_lost_or_late_whatever_the_lease(
+    own_broker, coordinators, settings, leader_seconds
+):
+    settings.DTPS = {**settings.DTPS, "LEADER_SECONDS": leader_seconds}
+    a, _ = coordinators
+    assert 0 < a.tick() <= leader_seconds / 3
+
+    broker, server = own_broker
+    server.kill()
+    assert Coordinator("c", broker).tick() <= leader_seconds / 3
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_coordinator_does_all_its_duties(broker, coordinators):
     a, _ = coordinators
     a.tick()

@@ -46,7 +46,8 @@ def claimed(queue, supervisor):
 
 
 def a_loss(child, **options):
-    return Loss(child.executor, lost("w8", "It died."), child.board.began(), **options)
+    board = child.board
+    return Loss(child.executor, lost("w8", "It died."), board.began(), board.spared(), **options)
 
 
 def test_what_waits_behind_a_task_that_does_not_move_goes_back_after_a_while(
@@ -86,6 +87,40 @@ def test_a_dead_executors_started_task_alone_is_charged(queue, supervisor, claim
     assert {s.status for s in states} == {Status.PENDING}
     assert [s.crashes for s in states] == [1, 0, 0, 0]
     assert [a.error for a in states[0].attempts] == ["It died."]
+
+
+@pytest.mark.parametrize("is_published", [False, True])
+def test_what_had_ended_when_another_killed_the_executor_is_suspect_and_not_charged(
+    queue, supervisor, claimed, is_published
+):
+    child, ids = claimed
+    (first,) = child.board.attempts()
+    child.board.end(first.slot)
+    child.board.start(first.slot - 1)  # they are handed out from the last to the first
+    assert list(child.board.running()) == [ids[1]]
+    if is_published:
+        queue.broker.start(EXECUTOR, ids[:2])
+
+    supervisor.recovery.of_dead(a_loss(child))
+
+    states = [queue.state(i) for i in ids]
+    assert {s.status for s in states} == {Status.PENDING}
+    assert [s.crashes for s in states] == [0, 1, 0, 0]
+    assert [s.is_suspect for s in states] == [True, True, False, False]
+    (attempt,) = states[0].attempts
+    assert (attempt.outcome, attempt.worker) == ("pending", "w8")
+    assert attempt.error.startswith("It had ended") and attempt.error.endswith("It died.")
+
+
+def test_what_had_ended_is_charged_if_nothing_else_ran_so_that_late_poison_is_found(
+    queue, supervisor, claimed
+):
+    child, ids = claimed
+    child.board.end(next(r.slot for r in child.board.attempts()))
+
+    supervisor.recovery.of_dead(a_loss(child))
+
+    assert [queue.state(i).crashes for i in ids] == [1, 0, 0, 0]
 
 
 def test_an_interrupted_executors_tasks_are_given_back_uncounted(queue, supervisor, claimed):

@@ -13,6 +13,7 @@ from django.db import connections
 from tasks_app.broker import Broker, broker
 from tasks_app.broker.answers import Lead
 from tasks_app.broker.connection import GuardedLink
+from tasks_app.conf import conf
 
 from ..service import Service
 from .leader import Candidate
@@ -26,7 +27,8 @@ from .services.surveyor import Surveyor
 
 logger = logging.getLogger(__name__)
 
-BID_SECONDS = 1.0
+BIDS_A_LEASE = 3  # so that one that is late, or lost, does not cost the lead
+LONGEST_BID_SECONDS = 1.0  # between two, so that a leader that is gone is soon followed
 BID_AGAIN_SECONDS = 0.2  # while Redis does not answer: somebody has to open the gate soon
 STOP_SECONDS = 10.0  # for all services together to end their ticks
 LOOK_SECONDS = 0.2  # between two looks at what the signal handlers noted
@@ -105,7 +107,8 @@ class Coordinator(Service):
             self._start_team(lead)
         if self._team:
             self._team.warn_of_hung()
-        return BID_SECONDS if self._candidate.is_answered else BID_AGAIN_SECONDS
+        pause = bid_seconds()
+        return pause if self._candidate.is_answered else min(BID_AGAIN_SECONDS, pause)
 
     def close(self) -> None:
         """Stop the team, record what is left, and let somebody else lead."""
@@ -134,6 +137,11 @@ class Coordinator(Service):
         while recorder.attempt() == 0 and time.monotonic() < until:
             pass
         connections.close_all()
+
+
+def bid_seconds() -> float:
+    """The pause between two bids, well within the leader's lease."""
+    return min(conf().leader_seconds / BIDS_A_LEASE, LONGEST_BID_SECONDS)
 
 
 def services(queue: Broker, guarded: Broker, lead: Lead) -> list[Service]:

@@ -8,7 +8,7 @@ what had started only.
 import mmap
 import multiprocessing
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from struct import Struct
 from threading import get_ident
@@ -186,6 +186,16 @@ class Board:
                 self._memory[_STATES + slot] = TAKEN
             return dict(map(self._row, waiting))
 
+    def take_lost(self, held: Mapping[str, str]) -> int:
+        """Take away what has not started and is not among what is held (id -> token). Return how
+        many that were."""
+        with self._locked(PATIENCE) as is_locked:
+            waiting = list(self._slots(WAITING)) if is_locked else []
+            lost = [slot for slot in waiting if self._row(slot) not in held.items()]
+            for slot in lost:
+                self._memory[_STATES + slot] = TAKEN
+            return len(lost)
+
     def held(self, *states: int) -> dict[str, str]:
         """The tasks (id -> token) in some states, by default in any: also of a dead executor.
 
@@ -202,8 +212,15 @@ class Board:
         return self.held(STARTED)
 
     def began(self) -> dict[str, str]:
-        """What would be charged with a crash now: started, whether or not it is over."""
+        """What has started and is not reported, whether or not it is over: id -> token."""
         return self.held(STARTED, ENDED)
+
+    def spared(self) -> dict[str, str]:
+        """What of it would not be charged with a crash now: what is over, while others run.
+
+        If none runs, what is over may be the cause: it can have left behind what kills later.
+        """
+        return self.held(ENDED) if self.running() else {}
 
     # --- by the supervisor ---
 

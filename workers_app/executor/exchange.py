@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from tasks_app.broker import Broker
+from tasks_app.broker import Broker, keys
 from tasks_app.broker.answers import Exchange, Settlement
 from tasks_app.exceptions import TaskSystemError
 
@@ -53,7 +53,8 @@ class Exchanger:
         self.lock = threading.Lock()
         self._is_stopping = is_stopping
         self._rng = Random()  # noqa: S311 (jitter)
-        self._is_unsure = False  # whether Redis may hold more for this executor than it knows
+        self._is_unsure = False  # whether Redis may hold other tasks for it than it knows
+        self._run_id = ""  # of the server that answered last
         self._offer = ""  # token under which Redis may hand it a task while it is idle
 
     def exchange(
@@ -79,8 +80,8 @@ class Exchanger:
                 self._offer = "" if answer.claimed or not answer.has_lease else offer
             if former and answer.token == former:
                 self._count_stolen(lane, answer, is_woken=False)
-            if self._is_unsure:
-                self._give_back_unknown(lane)
+            if self._is_unsure or self._has_restarted():
+                self._compare(answer.token)
             self.calls += 1
         self._refuse_unreadable(lane, answer)
         return answer, slots
@@ -169,22 +170,37 @@ class Exchanger:
                 outcomes.count("failed"),
             )
 
-    def _give_back_unknown(self, lane: Lane) -> None:
-        """After an outage, Redis may hold tasks for us whose claim we never heard of."""
+    def _has_restarted(self) -> bool:
+        """Whether the server has, since it was last asked."""
+        before, self._run_id = self._run_id, self.broker.link.run_id
+        return before not in ("", self._run_id)
+
+    def _compare(self, token: str) -> None:
+        """After an outage, Redis and the board may tell different tales of what we hold.
+
+        What comes under ``token``, or under the offer, is on its way to the board.
+        """
+        self._is_unsure, held = True, {}
         try:
-            held = self.broker.held_ids(self.executor, lane.shard)
-            known = self.board.held()
-            # What was handed over under the offer is on its way.
-            known |= {i: token for i, token in held.items() if token == self._offer}
-            unknown = {i: token for i, token in held.items() if known.get(i) != token}
-            if unknown:
-                self.broker.release(self.executor, unknown, lane.shard)
-                logger.warning(
-                    "event=gave_back executor=%s unknown=%d", self.executor, len(unknown)
-                )
-            self._is_unsure = False
+            for shard in keys.shards():
+                of_shard = self.broker.held_ids(self.executor, shard)
+                self._give_back_unknown(of_shard, shard, {token, self._offer})
+                held |= of_shard
         except (TaskSystemError, RedisError) as error:
             logger.warning("event=redis_away executor=%s error=%s", self.executor, error)
+            return
+        # What Redis has forgotten, or has given to others, must not start here.
+        if lost := self.board.take_lost(held):
+            logger.warning("event=dropped executor=%s lost=%d", self.executor, lost)
+        self._is_unsure = False
+
+    def _give_back_unknown(self, held: dict[str, str], shard: int, coming: set[str]) -> None:
+        """Redis may hold tasks for us whose claim we never heard of."""
+        known = self.board.held().items()
+        unknown = {i: t for i, t in held.items() if t not in coming and (i, t) not in known}
+        if unknown:
+            self.broker.release(self.executor, unknown, shard)
+            logger.warning("event=gave_back executor=%s unknown=%d", self.executor, len(unknown))
 
     def _refuse_unreadable(self, lane: Lane, answer: Exchange) -> None:
         """Give back what only a newer version can read; after a while, so that it may find one."""

@@ -3,8 +3,10 @@
 import os
 import signal
 
+from msgspec.structs import replace
+
 from tasks_app.exceptions import WorkerLost
-from tasks_app.message import Attempt, now_us
+from tasks_app.message import Attempt, in_doubt, now_us
 
 INTERRUPTED = "The worker was shut down and its grace period was over."
 UNGUARDED = (
@@ -39,6 +41,17 @@ def lost(worker: str, reason: str, *, trace: str = "", peak_bytes: int = 0) -> A
         error=reason,
         traceback=trace[-LONGEST_TRACE:],
         memory_bytes=peak_bytes,
+    )
+
+
+def outlived(worker: str, reason: str) -> Attempt:
+    """The trace of an attempt that was over, but not reported, when another killed its process.
+
+    It is not counted, but makes its task a suspect: that runs alone the next time.
+    """
+    return replace(
+        in_doubt(lost(worker, reason)),
+        error=f"It had ended, but could not report that before another task's crash. {reason}",
     )
 
 

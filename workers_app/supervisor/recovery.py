@@ -14,7 +14,7 @@ from tasks_app.broker.answers import Settlement
 from tasks_app.exceptions import TaskSystemError
 from tasks_app.message import Attempt
 
-from .crash import interrupted
+from .crash import interrupted, outlived
 from .lease import Lease
 from .leftovers import Leftover, leftover_of, leftovers
 from .overrun import Overrun
@@ -31,10 +31,16 @@ class Loss:
     executor: str
     reason: Attempt  # what is charged to the tasks that had begun
     began: dict[str, str]  # id -> token of what had
-    uncharged: str = ""  # why they go back without a charge, if they do
+    spared: dict[str, str] = field(default_factory=dict)  # what of it is not charged
+    uncharged: str = ""  # why nothing is charged, if so
     overruns: list[Overrun] = field(default_factory=list)  # for which it was killed
     died_at: float = field(default_factory=time.monotonic)
     is_back: bool = False  # once at least
+
+    @property
+    def charged(self) -> list[str]:
+        """The ids of what the crash counts for."""
+        return [] if self.uncharged else list(self.began.keys() - self.spared.keys())
 
 
 class Recovery:
@@ -128,7 +134,9 @@ class Recovery:
             for overrun in loss.overruns:
                 self._settle(loss.executor, overrun)
             if loss.uncharged:
-                self._give_back_uncharged(loss)
+                self._give_back(loss, loss.began, interrupted(self._worker, loss.uncharged))
+            else:
+                self._give_back(loss, loss.spared, outlived(self._worker, loss.reason.error))
             tasks = self._reap(loss)
             loss.is_back = True
             logger.info(
@@ -150,22 +158,22 @@ class Recovery:
             "event=delivered executor=%s results=%d stale=%d", leftover.executor, delivered, stale
         )
 
-    def _give_back_uncharged(self, loss: Loss) -> None:
-        line = interrupted(self._worker, loss.uncharged).encode()
-        for shard in self._shards if loss.began else ():
+    def _give_back(self, loss: Loss, began: dict[str, str], trace: Attempt) -> None:
+        """Put back, uncharged, what had begun; with a trace of that."""
+        line = trace.encode()
+        for shard in self._shards if began else ():
             held = self._broker.held_ids(loss.executor, shard)
             settlements = [
                 Settlement(id=task_id, token=token, outcome="released", line=line)
-                for task_id, token in loss.began.items()
+                for task_id, token in began.items()
                 if held.get(task_id) == token
             ]
             self._broker.finish(loss.executor, settlements, shard)
 
     def _reap(self, loss: Loss) -> int:
-        started = [] if loss.uncharged else list(loss.began)
         return sum(
             self._broker.reap(
-                self._worker, loss.executor, reason=loss.reason, started=started,
+                self._worker, loss.executor, reason=loss.reason, started=loss.charged,
                 queues=self._queues, shard=shard,
             )
             for shard in self._shards
