@@ -53,6 +53,14 @@ class Running:
         found = {each.id: each for each in self.board.attempts()}
         return found.get(task_id)
 
+    def wait_until_idle(self):
+        """Until it sleeps, and whoever wakes it makes it ask for all that it can take."""
+        call, idle = self.broker.link.call, keys.key(0, "q:default:idle")
+        wait_until(
+            lambda: call("ZSCORE", idle, self.name) and not call("LLEN", keys.wake(0, self.name)),
+            "an idle executor",
+        )
+
     def wait_for(self, task_id):
         return wait_until(lambda: self.attempt(task_id), f"the start of {task_id}")
 
@@ -400,6 +408,7 @@ def test_with_its_spool_full_an_executor_starts_nothing_more_until_redis_is_back
     queue.broker.pause("default")
     first = queue.submit("block_until", str(gate), priority=50)
     behind = [queue.submit("record", str(path), "ran") for _ in range(5)]
+    executor.wait_until_idle()  # else it may be about to ask for one task only
     queue.broker.resume("default")
     executor.wait_for(first)
     wait_until(lambda: executor.board.load() == (2, 5), "a slice in hand")
