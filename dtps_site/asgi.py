@@ -15,6 +15,6 @@ from .body_limit import limit_bodies  # noqa: E402
 from .patience import be_impatient  # noqa: E402
 
 be_impatient()
-embedded.ensure()  # whoever serves needs Redis, so the first one starts it
+embedded.keep()  # whoever serves needs Redis, so the first one starts it
 
 application = ProtocolTypeRouter({"http": limit_bodies(http), "websocket": websocket})

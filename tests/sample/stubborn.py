@@ -15,8 +15,8 @@ from tasks_app.compat import task
 
 __all__ = [
     "be_deaf", "block_in_c", "block_the_loop", "crash_in_c", "grow", "hold_the_lock",
-    "leave_at_once", "obey", "obey_in_a_coroutine", "run_out_of_memory", "start_others", "stay",
-    "stay_in_a_coroutine",
+    "keep_the_loop", "leave_at_once", "obey", "obey_in_a_coroutine", "run_out_of_memory",
+    "start_others", "stay", "stay_in_a_coroutine",
 ]  # fmt: skip
 
 LONGEST_SECONDS = 60  # so that nothing stays behind if a test fails
@@ -79,6 +79,12 @@ async def block_the_loop(path):
     while not Path(path).exists() and time.monotonic() < until:
         time.sleep(0.01)
     return "let go"
+
+
+@task
+async def keep_the_loop(path):
+    """The same, whatever is raised in here."""
+    _stay(path)
 
 
 @task

@@ -98,6 +98,17 @@ def test_dead_server_is_started_again_for_its_users(user, var):
     assert words(user())[4] == "2"
 
 
+def test_worker_starts_it_again_after_its_guardian_was_killed(run, user, var):
+    worker = run("manage.py", "runworker", "--max", "1", env=environment(var))
+    worker.wait_for("event=executor_started")
+    server = psutil.Process(int(words(user())[2]))
+
+    server.parent().kill()
+
+    worker.wait_for("event=redis_back")
+    assert not is_server_gone(var)
+
+
 def test_long_path_leaves_the_socket_elsewhere_and_private(user, var):
     deep = var / ("x" * MOST_SOCKET_BYTES)
     places = Places(deep / "valkey")

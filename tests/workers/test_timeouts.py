@@ -131,3 +131,23 @@ def test_who_cannot_get_done_since_another_holds_the_lock_goes_back_uncharged(qu
     state = queue.wait_until_final(other)
     assert (state.status, state.crashes, state.failures) == (Status.COMPLETED, 0, 0)
     assert [a.outcome for a in state.attempts] == ["pending", "completed"]
+
+
+def test_coroutines_that_cannot_go_on_since_another_keeps_their_loop_go_back_uncharged(
+    queue, threads, gate, tmp_path
+):
+    executor = pid_of(threads)
+    other_gate = tmp_path / "other"
+    other = queue.submit("obey_in_a_coroutine", str(other_gate), queue="threads")
+    queue.wait_for(other, Status.PROCESSING)
+
+    state = queue.wait_until_final(
+        queue.submit("keep_the_loop", str(gate), timeout=0.3, queue="threads")
+    )
+    wait_until(lambda: not is_alive(executor), "the end of the process")
+    other_gate.touch()
+
+    assert (state.status, state.attempts[0].error_type) == (Status.FAILED, TIMEOUT)
+    state = queue.wait_until_final(other)
+    assert (state.status, state.crashes, state.failures) == (Status.COMPLETED, 0, 0)
+    assert [a.outcome for a in state.attempts] == ["pending", "completed"]

@@ -1,10 +1,12 @@
 """The embedded server: whoever needs it first starts it, and it ends after its last user."""
 
+import logging
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,8 +18,11 @@ from .guardian import answers, ask
 from .locks import FileLock
 from .places import Places
 
+logger = logging.getLogger(__name__)
+
 START_SECONDS = 60  # for a server to say anything at all
 FEWEST_BYTES = 1_000_000  # free where its data lies; with less it would end at once
+KEEP_SECONDS = 2.0  # between two looks of who keeps the server alive
 PROJECT = Path(__file__).resolve().parents[2]
 
 _membership: FileLock | None = None  # held while this process uses the server
@@ -54,6 +59,25 @@ def ensure() -> None:
         else:
             _start_guardian(here)
         time.sleep(0.02)
+
+
+def keep() -> None:
+    """Let it run as ``ensure`` does, and look after it in a thread: its guardian may be killed.
+
+    Not for who forks.
+    """
+    if places() is not None:
+        ensure()
+        threading.Thread(target=_keep, name="embedded", daemon=True).start()
+
+
+def _keep() -> None:
+    while True:
+        time.sleep(KEEP_SECONDS)
+        try:
+            ensure()
+        except (CommandError, OSError) as error:
+            logger.error("event=embedded_failed error=%s", error)
 
 
 def leave() -> None:

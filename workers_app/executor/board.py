@@ -30,6 +30,7 @@ _NUMBER = Struct("Q")
 _STATES = 64
 _BEATS = _STATES + SLOTS  # what stands from here on is not seen by a glance
 _THREADS = _BEATS + _NUMBER.size
+_TURNS = _THREADS + _NUMBER.size
 _ROWS = _BEATS + 64
 _BEGUN = Struct("QQ")  # the moment of its start, boottime_ns(), and the thread's ident
 _write_begun = _BEGUN.pack_into
@@ -80,6 +81,7 @@ class Board:
         self._rows = 0  # that were ever written
         self._busy_us = 0  # not counted yet
         self._beats = 0
+        self._turns = 0
 
     # --- by the executor ---
 
@@ -162,6 +164,11 @@ class Board:
         self._beats += 1
         _NUMBER.pack_into(self._memory, _BEATS, self._beats)
 
+    def turn(self) -> None:
+        """Show that no coroutine keeps the others from going on."""
+        self._turns += 1
+        _NUMBER.pack_into(self._memory, _TURNS, self._turns)
+
     # --- by both ---
 
     @property
@@ -234,6 +241,10 @@ class Board:
     def beats(self) -> int:
         """Grows while the executor has something in hand and its threads get their turn."""
         return _NUMBER.unpack_from(self._memory, _BEATS)[0]
+
+    def turns(self) -> int:
+        """Grows with the beats, unless a coroutine keeps the event loop."""
+        return _NUMBER.unpack_from(self._memory, _TURNS)[0]
 
     def load(self) -> tuple[int, int]:
         """How many tasks are started and how many wait in hand."""

@@ -70,6 +70,7 @@ class Interrupts:
         self._main = threading.main_thread().ident
         self._running: dict[int, list] = {}  # id(job) -> entry, while the code of a task runs
         self._awaited: dict[int, _Awaited] = {}  # slot -> coroutine that has begun and is not over
+        self._is_turn_due = False  # the loop was asked for a sign, and has not given it
 
     def call(
         self, job: Job, function: Callable[..., Any], args: Iterable[Any], kwargs: dict[str, Any]
@@ -106,6 +107,20 @@ class Interrupts:
         """The coroutines that have begun: id of the task, and its frames, outermost first."""
         for awaited in list(self._awaited.values()):
             yield awaited.job.message.id, list(_frames(awaited.coroutine))
+
+    def see_turn(self) -> None:
+        """Have the board show that coroutines get their turn, if they do or there are none."""
+        awaited = next(iter(list(self._awaited.values())), None)
+        if awaited is None:
+            self._board.turn()
+        elif not self._is_turn_due:
+            self._is_turn_due = True
+            with suppress(RuntimeError):  # the loop has ended
+                awaited.loop.call_soon_threadsafe(self._turn)
+
+    def _turn(self) -> None:
+        self._is_turn_due = False
+        self._board.turn()
 
     # --- interrupting ---
 
@@ -250,6 +265,7 @@ class Lookout(threading.Thread):
             time.sleep(LOOK_SECONDS)
             self._board.beat()
             try:
+                self._interrupts.see_turn()
                 self._interrupts.look()
             except Exception:
                 logger.exception("event=lookout_failed")

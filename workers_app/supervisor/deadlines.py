@@ -19,7 +19,8 @@ from .seats import Seats
 
 logger = logging.getLogger(__name__)
 
-MUTE_SECONDS = 2.0  # without a beat of the executor: something holds the interpreter's lock
+# Without a beat of the executor something holds the interpreter's lock; without a turn, the loop.
+MUTE_SECONDS = 2.0
 LOG_LINES = 20
 
 
@@ -41,7 +42,8 @@ class Deadlines:
         self._recovery = recovery
         self._asked: dict[str, dict[tuple[int, str, str], Asked]] = {}  # by executor
         self._overruns: dict[str, list[Overrun]] = {}  # of executors that were killed for them
-        self._maimed: set[str] = set()  # executors with abandoned tasks
+        # executors with abandoned tasks -> the threads in which those run
+        self._maimed: dict[str, set[int]] = {}
 
     def cancel(self, child: Child, ids: list[str]) -> None:
         """Ask cancelled tasks to end; what has not started never will."""
@@ -56,7 +58,8 @@ class Deadlines:
         alive = {child.executor for child in children}
         for executor in self._asked.keys() - alive:
             del self._asked[executor]
-        self._maimed &= alive
+        for executor in self._maimed.keys() - alive:
+            del self._maimed[executor]
 
     def overruns_of(self, child: Child, peak_bytes: int) -> list[Overrun]:
         """The attempts for which a dead executor was killed."""
@@ -118,7 +121,7 @@ class Deadlines:
             if not child.board.abandon(slot, task_id, token):
                 continue  # it has just ended
             logger.warning("event=abandoned task=%s executor=%s", task_id, child.executor)
-            self._maimed.add(child.executor)
+            self._maimed.setdefault(child.executor, set()).add(each.running.thread)
             if each.reason == TIMED_OUT:
                 trace = child.box.last_lines(LOG_LINES)
                 overrun = Overrun(self._worker, each.running, trace)
@@ -128,11 +131,21 @@ class Deadlines:
 
     def _press(self, child: Child, now: float) -> None:
         """End a process with abandoned tasks once nothing else is in it, or can get done."""
-        if not child.killed and (not child.is_busy or self._is_mute(child, now)):
+        is_vain = not child.is_busy or self._is_mute(child, now) or self._is_stuck(child, now)
+        if is_vain and not child.killed:
             child.kill(BYSTANDER)
 
     def _is_mute(self, child: Child, now: float) -> bool:
         return now - child.mute_since >= MUTE_SECONDS
+
+    def _is_stuck(self, child: Child, now: float) -> bool:
+        """Whether only coroutines are left, and an abandoned one keeps their loop for good."""
+        if now - child.stuck_since < MUTE_SECONDS:
+            return False
+        running = child.board.attempts()
+        threads = {each.thread for each in running}
+        is_reported = len(running) == len(child.board.began())
+        return is_reported and threads <= self._maimed[child.executor]
 
 
 def _key(running: Running) -> tuple[int, str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from tasks_app.conf import conf
 
 from ..coordinator import coordinator
+from ..embedded import server as embedded
 from .child import Lifeline, fork_child
 from .crash import how_it_ended
 from .guard import Watch, keep_watch
@@ -75,9 +76,13 @@ class CoordinatorSeat(Helper):
         return fork_child(
             title,
             lifeline,
-            lambda: coordinator.main_in_child(self._worker),
+            self._coordinate,
             lambda: os._exit(0),  # until it has a handler of its own, there is nothing to end
         )
+
+    def _coordinate(self) -> None:
+        embedded.keep()  # the supervisor has no time for that
+        coordinator.main_in_child(self._worker)
 
 
 class GuardSeat(Helper):

@@ -49,6 +49,8 @@ class Child:
     still_since: float = 0.0
     beats: int = -1
     mute_since: float = 0.0
+    turns: int = -1
+    stuck_since: float = 0.0
     rss_bytes: int = 0
 
     def look(self, now: float) -> None:
@@ -59,6 +61,8 @@ class Child:
             self.glance, self.still_since = glance, now
         if (beats := self.board.beats()) != self.beats or not self.board.load()[0]:
             self.beats, self.mute_since = beats, now
+        if (turns := self.board.turns()) != self.turns or not self.board.load()[0]:
+            self.turns, self.stuck_since = turns, now
 
     @property
     def is_busy(self) -> bool:

@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         set_up_logging(options["verbosity"])
-        embedded.ensure()
+        embedded.keep()
         name = f"{socket.gethostname()}-{os.getpid()}"
         logger.info("event=coordinator_ready coordinator=%s", name)
         main(name)
