@@ -5,11 +5,15 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
+from django.db import transaction
 from redis import Redis
 
 from tasks_app.broker import broker
+from tasks_app.broker.durability import FSYNC
 from tasks_app.conf import conf
 from tasks_app.enqueue import submit
+from tasks_app.message import TaskMessage
+from tasks_app.models import Quarantine
 
 from . import tasks
 from .report import Line, percent
@@ -22,6 +26,7 @@ def measure(count: int) -> list[Line]:
     queue = broker()
     client = Redis.from_url(conf().redis_url)
     each = count // ROUNDS
+    few = max(each // 20, 1)  # of what waits for a disk
     kinds: dict[str, tuple[Callable[[Any], Any], Callable[[], Sequence[Any]]]] = {
         "raw": (
             lambda payload: client.lpush("bench:raw", payload),
@@ -29,24 +34,76 @@ def measure(count: int) -> list[Line]:
         ),
         "submit": (queue.submit, lambda: messages(each)),
         "enqueue": (lambda _: tasks.noop.enqueue(payload=PAYLOAD), lambda: range(each)),
+        "row": (_row, lambda: range(few)),
+        "outbox": (_in_transaction, lambda: range(few)),
         "submit_many": (queue.submit_many, lambda: slices(messages(each * 5))),
         "bulk": (submit, lambda: slices(requests(each * 5))),
+        "enqueue_many": (tasks.noop.enqueue_many, lambda: slices(_calls(each * 5))),
+        "many_in_transaction": (_many_in_transaction, lambda: slices(_calls(each * 5))),
+        "fsync": (_fsync, lambda: _always(messages(few))),
     }
     rates = {name: [] for name in kinds}
     for _ in range(ROUNDS):
         for name, (call, prepare) in kinds.items():
             items = prepare()
-            size = len(items) if name in ("raw", "submit", "enqueue") else each * 5
+            size = each * 5 if "many" in name or name == "bulk" else len(items)
             rates[name].append(size / _timed(call, items))
         queue.link.call("FLUSHDB")
+        queue.link.call("CONFIG", "SET", "appendfsync", "everysec")
     rate = {name: median(some) for name, some in rates.items()}
     return [
         Line("raw LPUSH by redis-py, one round trip each", rate["raw"], "/s"),
         Line("broker.submit, one by one", rate["submit"], "/s", _of_raw(rate, "submit")),
         Line("task.enqueue(), one by one", rate["enqueue"], "/s", _of_raw(rate, "enqueue")),
+        Line("a transaction that writes one row", rate["row"], "/s"),
+        Line(
+            "a transaction that enqueues one task",
+            rate["outbox"],
+            "/s",
+            percent(rate["outbox"], rate["row"], "one row"),
+        ),
+        Line(
+            "broker.submit, fsync, appendfsync always", rate["fsync"], "/s", _of_raw(rate, "fsync")
+        ),
         Line("broker.submit_many, 1,000 a call", rate["submit_many"], "/s"),
         Line("the one door (checks, ids, encoding), 1,000 a call", rate["bulk"], "/s"),
+        Line("task.enqueue_many, 1,000 a call", rate["enqueue_many"], "/s", _of_single(rate)),
+        Line("task.enqueue_many, 1,000 a transaction", rate["many_in_transaction"], "/s"),
     ]
+
+
+def _in_transaction(_: Any) -> None:
+    with transaction.atomic():
+        tasks.noop.enqueue(payload=PAYLOAD)
+
+
+def _row(_: Any) -> None:
+    """What a transaction costs in which nothing is enqueued."""
+    with transaction.atomic():
+        Quarantine.objects.create(task_id="x", definition=b"", reason=PAYLOAD)
+
+
+def _many_in_transaction(calls: Sequence[Any]) -> None:
+    with transaction.atomic():
+        tasks.noop.enqueue_many(calls)
+
+
+def _calls(count: int) -> list[dict[str, str]]:
+    return [{"payload": PAYLOAD}] * count
+
+
+def _fsync(message: TaskMessage) -> None:
+    broker().submit(message, durability=FSYNC)
+
+
+def _always(messages: list[TaskMessage]) -> list[TaskMessage]:
+    """The same messages, for a server that asks its disk at each command."""
+    broker().link.call("CONFIG", "SET", "appendfsync", "always")
+    return messages
+
+
+def _of_single(rate: dict[str, float]) -> str:
+    return f"{rate['enqueue_many'] / rate['enqueue']:.1f} x single"
 
 
 def _of_raw(rate: dict[str, float], name: str) -> str:

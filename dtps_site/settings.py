@@ -9,6 +9,7 @@ import dj_database_url
 from django import VERSION
 from django.core.exceptions import ImproperlyConfigured
 
+from tasks_app.rest import REST
 from workers_app.embedded.places import Places
 
 BASE_DIR = Path(__file__).resolve().parents[1]
@@ -109,20 +110,7 @@ CORS_ALLOWED_ORIGINS = _list("DTPS_CORS_ORIGINS", "http://localhost:3000" if DEV
 CORS_URLS_REGEX = r"^/api/"
 CORS_EXPOSE_HEADERS = ["Retry-After"]
 
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "tasks_app.authentication.TokenAuthentication",  # first: its 401 says how to log in
-        "rest_framework.authentication.SessionAuthentication",
-        "tasks_app.authentication.LoopbackAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["tasks_app.permissions.MayDo"],
-    "DEFAULT_PARSER_CLASSES": ["tasks_app.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "tasks_app.errors.answer",
-    "LIST_SERIALIZER_ERRORS_AS_DICT": True,
-    "URL_FORMAT_OVERRIDE": None,
-}
+REST_FRAMEWORK = REST
 SPECTACULAR_SETTINGS = {
     "TITLE": "Distributed task processing",
     "DESCRIPTION": "Submit tasks, follow them, and direct the workers that run them.",
@@ -148,7 +136,6 @@ ASGI_APPLICATION = "dtps_site.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -212,7 +199,6 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "live"  # for who came to the login by himself
+LOGIN_REDIRECT_URL = "dtps:live"  # for who came to the login by himself

@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -40,8 +41,9 @@ def live_page(request: HttpRequest) -> HttpResponse:
         "may_operate": user.has_perm(OPERATE),
         "task_types": _task_types(),
         "statuses": {status.value: str(status.label) for status in Status},
+        "has_charts": apps.is_installed("unfold"),  # which brings Chart.js
     }
-    return render(request, "live.html", context | _numbers())
+    return render(request, "dtps/live.html", context | _numbers())
 
 
 def _numbers() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What an operator may do with a task: for the API and the admin."""
 
 import msgspec
+from django.db import DatabaseError
 
 from . import lookup
 from .broker import broker
@@ -42,12 +43,20 @@ def retry(task_id: str) -> int:
     task = must_find(task_id)
     if task.message.type == UNREADABLE:
         raise WrongState("The task cannot be read; the quarantine has it as it was.")
-    broker().retry(_again(task), task.state)
+    broker().retry(_again(task), task.state, _remarks(task_id))
     return task.state.run + 1
 
 
 def _cancel(task_id: str, by: str) -> Status | None:
     return broker().cancel([task_id], by=by)[task_id] if lookup.is_id(task_id) else None
+
+
+def _remarks(task_id: str) -> bytes:
+    try:
+        found = lookup.recorded_remarks([task_id]).get(task_id)
+    except DatabaseError:  # then it was Redis that knew the task, and it has them too
+        return b""
+    return found.text if found else b""
 
 
 def _again(task: StoredTask) -> TaskMessage:

@@ -1,37 +1,47 @@
 """The backend to name in ``TASKS``: Django's door into the queue."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
+from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.utils import timezone
 
-from .broker import broker
+from . import outbox
+from .alias import AliasOptions
 from .compat import (
     BaseTaskBackend,
     InvalidTask,
     Task,
+    TaskException,
     TaskResult,
     TaskResultDoesNotExist,
     signals,
     task_backends,
 )
-from .enqueue import TaskRequest, attempts_error, message_with, seconds_error
-from .exceptions import UnknownTaskType
+from .enqueue import TaskRequest, message_with
+from .exceptions import TaskSystemError, UnknownTaskType
+from .limits import limit_contradiction
 from .listening import is_heard, tell
 from .lookup import find
-from .message import us_of
+from .message import TaskMessage, us_of
 from .normalize import normalized, queue_error
+from .options import declared_by, errors_of
 from .redis_task import RedisTask
 from .registry import TaskType, type_of, why_unknown
 from .results import enqueued_result, result_of
+from .unique import contradiction
+
+Call = tuple[Task, Sequence[Any], Mapping[str, Any]]
 
 
 class RedisBackend(BaseTaskBackend):
     """Everything that ``django.tasks`` can do, and retries and time limits by ``RedisTask``.
 
-    ``enqueue`` stores the task at once, also inside an atomic block; see ``enqueue.py``.
+    In a transaction ``enqueue`` writes a row in it, unless OPTIONS say otherwise; see alias.py.
     Making one touches nothing: Django does so while apps load, and once for each thread.
     """
 
@@ -46,35 +56,63 @@ class RedisBackend(BaseTaskBackend):
         # A task never changes, and Django makes a new backend when TASKS does: one look is enough.
         self._known_requests = lru_cache(maxsize=256)(self._request)
 
+    @cached_property
+    def how(self) -> AliasOptions:
+        """What OPTIONS say. Raise ImproperlyConfigured."""
+        return AliasOptions.load(self.options)
+
     def validate_task(self, task: Task) -> None:
         """Raise InvalidTask if the task cannot run; at its declaration, and at every enqueue."""
         if not isinstance(task.priority, int):
             raise InvalidTask("priority must be a whole number between -100 and 100.")
         super().validate_task(task)
-        sentence = (
-            queue_error(task.queue_name)
-            or attempts_error(getattr(task, "max_attempts", None))
-            or seconds_error(getattr(task, "backoff", None))
-            or seconds_error(getattr(task, "timeout", None))
-        )
-        if sentence:
+        if sentence := queue_error(task.queue_name):
             raise InvalidTask(sentence)
+        options, moments = _split(declared_by(task))
+        for name, moment in moments.items():
+            if settings.USE_TZ and not timezone.is_aware(moment):
+                raise InvalidTask(f"{name} must be an aware datetime.")
+        for name, sentences in errors_of(options).items():
+            raise InvalidTask(f"{name}: {sentences[0]}")
+        for check in (contradiction, limit_contradiction):
+            name, sentence = check(options, task.func)
+            if sentence:
+                raise InvalidTask(f"{name}: {sentence}")
 
     def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult:
         """Store a task to be run; then say so by ``task_enqueued``.
 
         Raise InvalidTask; TypeError or ValueError for arguments that JSON cannot carry;
-        ValueTooLarge; QueueFull or QueueUnavailable. Nothing was stored then; UnknownOutcome
-        says that this is not known.
+        ValueTooLarge; QueueFull, QueueUnavailable, NotDurable; or DatabaseError in a transaction.
+        Nothing was stored then; UnknownOutcome says that this is not known.
         """
-        # Whether a moment is sound depends on USE_TZ, and each is used only once.
-        request = self._request(task) if task.run_after else self._known_requests(task)
-        message = message_with(request, normalized(list(args)), normalized(dict(kwargs)))
-        broker().submit(message)
+        message = self._message(task, args, kwargs)
         result = enqueued_result(message, task)
-        if is_heard(signals.task_enqueued):
-            tell(signals.task_enqueued, result)
-        return result
+        others = outbox.store([message], self.how, lambda stored: _announce([result] * len(stored)))
+        return self._there(result, others) if others else result
+
+    def enqueue_many(self, calls: Iterable[Call]) -> list[TaskResult]:
+        """Store many tasks, all of them or none; return their results in the order given.
+
+        A call is ``(task, args, kwargs)``. Raises as ``enqueue`` does, and PartlyStored if there
+        are more than one call to Redis can carry, no transaction, and no outbox.
+        """
+        messages, results = [], []
+        for number, (task, args, kwargs) in enumerate(calls):
+            try:
+                messages.append(self._message(task, args, kwargs))
+            except (TaskException, TaskSystemError, TypeError, ValueError) as error:
+                error.add_note(f"It is call {number} of enqueue_many.")
+                raise
+            results.append(enqueued_result(messages[-1], task))
+        known = {result.id: result for result in results}
+        others = outbox.store(
+            messages, self.how, lambda stored: _announce([known[m.id] for m in stored])
+        )
+        return [self._there(result, others) for result in results] if others else results
+
+    async def aenqueue_many(self, calls: Iterable[Call]) -> list[TaskResult]:
+        return await sync_to_async(self.enqueue_many, thread_sensitive=True)(calls)
 
     def get_result(self, result_id: str) -> TaskResult:
         """The task as it stands now. Raise TaskResultDoesNotExist if there is none of this id."""
@@ -88,26 +126,55 @@ class RedisBackend(BaseTaskBackend):
         except UnknownTaskType as error:
             raise TaskResultDoesNotExist(f"Task {result_id} cannot be shown: {error}") from error
 
+    def _there(self, result: TaskResult, others: Mapping[str, str]) -> TaskResult:
+        """The task that stands for an enqueued one; mostly that itself."""
+        other = others.get(result.id)
+        if other is None:
+            return result
+        try:
+            return self.get_result(other)
+        except TaskResultDoesNotExist:  # its row has been deleted, but its key is still taken
+            return replace(result, id=other)
+
+    def _message(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskMessage:
+        # Whether a moment is sound depends on USE_TZ, and each is used only once.
+        # So is an idempotency key.
+        is_single = task.run_after or getattr(task, "idempotency_key", None)
+        request = self._request(task) if is_single else self._known_requests(task)
+        return message_with(request, normalized(list(args)), normalized(dict(kwargs)))
+
     def _request(self, task: Task) -> TaskRequest:
         self.validate_task(task)
+        options, moments = _split(declared_by(task))
         return TaskRequest(
             type=_registered(task),
             queue=task.queue_name,
             priority=task.priority,
             run_after_us=_us_of(task.run_after) if task.run_after else 0,
-            max_attempts=getattr(task, "max_attempts", None),
-            backoff=getattr(task, "backoff", None),
-            timeout=getattr(task, "timeout", None),
             backend=self.alias,
+            **options,
+            **{f"{name}_us": _us_of(moment) for name, moment in moments.items()},
         )
+
+
+def _announce(results: Sequence[TaskResult]) -> None:
+    if is_heard(signals.task_enqueued):
+        for result in results:
+            tell(signals.task_enqueued, result)
 
 
 def _registered(task: Task) -> TaskType:
     known = type_of(task)
     if known is None:
-        reason = why_unknown(task) or "it is in no `tasks` module of an installed app"
+        reason = why_unknown(task) or "its module is in no installed app"
         raise InvalidTask(f"No worker could find {task.module_path}: {reason}.")
     return known
+
+
+def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, datetime]]:
+    """Options as a type may declare them; and the moments among them, which only a submit names."""
+    moments = {name: value for name, value in options.items() if isinstance(value, datetime)}
+    return {name: value for name, value in options.items() if name not in moments}, moments
 
 
 def _us_of(moment: datetime) -> int:

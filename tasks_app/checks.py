@@ -6,10 +6,12 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from .alias import errors_in
 from .backends import RedisBackend
 from .compat import task_backends
 from .conf import Conf, conf
 from .registry import unknown_tasks
+from .schedules.declared import declared
 
 SCHEMES = ("redis://", "rediss://", "unix://")
 
@@ -70,13 +72,13 @@ def check_backends(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return [
-        Warning(
-            f"TASKS[{backend.alias!r}] has OPTIONS, which mean nothing to it.",
+        Error(
+            f"OPTIONS of TASKS[{backend.alias!r}]: {sentence}",
             hint="Options of the system are those of the DTPS setting.",
-            id="tasks.W004",
+            id="tasks.E004",
         )
         for backend in ours
-        if backend.options
+        for sentence in errors_in(backend.options)
     ]
 
 
@@ -90,4 +92,21 @@ def check_tasks(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="tasks.W005",
         )
         for path, reason in unknown_tasks().items()
+    ]
+
+
+@register()
+def check_schedules(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Schedules that code or settings declare, but that cannot be fired."""
+    try:
+        _, wrong = declared()
+    except ImproperlyConfigured:  # which is said above
+        return []
+    return [
+        Error(
+            f"{sentence[0].upper()}{sentence[1:]}",
+            hint="Until it is put right there is no such schedule.",
+            id="tasks.E006",
+        )
+        for sentence in wrong
     ]

@@ -6,6 +6,8 @@ from typing import Any
 
 from django import VERSION
 
+from .options import OPTIONS
+
 if VERSION >= (6,):
     from django.tasks import (
         DEFAULT_TASK_BACKEND_ALIAS,
@@ -70,16 +72,16 @@ def task(
     queue_name: str = DEFAULT_TASK_QUEUE_NAME,
     backend: str = DEFAULT_TASK_BACKEND_ALIAS,
     takes_context: bool = False,
-    max_attempts: int | None = None,
-    backoff: float | None = None,
-    timeout: float | None = None,
+    **options: Any,
 ) -> Any:
-    """Declare a task, as Django's ``@task`` does, with retries and a time limit.
+    """Declare a task, as Django's ``@task`` does, with the options of options.py.
 
     Django 6.0 knows no other keywords than its own; this decorator takes ours on every version.
     A backend that has no use for one (Django's immediate and dummy ones, in tests) is spared it.
+    Raise TypeError for an option that does not exist.
     """
-    ours = {"max_attempts": max_attempts, "backoff": backoff, "timeout": timeout}
+    if unknown := options.keys() - OPTIONS.keys():
+        raise TypeError(f"task() has no option {min(unknown)!r}; there are {', '.join(OPTIONS)}.")
 
     def declare(function: Callable[..., Any]) -> Task:
         task_class = task_backends[backend].task_class
@@ -91,7 +93,7 @@ def task(
             backend=backend,
             takes_context=takes_context,
             run_after=None,
-            **{name: value for name, value in ours.items() if name in names},
+            **{name: value for name, value in options.items() if name in names},
         )
 
     return declare(function) if function else declare

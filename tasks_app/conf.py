@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import lru_cache
+from logging import getLevelNamesMapping
 from math import isfinite
 from typing import Any, Self
 
@@ -24,6 +25,10 @@ NEVER_ZERO = frozenset(
         "socket_timeout_seconds",
         "scale_target_seconds",
         "spool_max_bytes",
+        "idempotency_seconds",
+        "submit_replicas",
+        "confirm_seconds",
+        "per_concurrency",
     }
 )
 
@@ -51,8 +56,12 @@ class Conf:
     max_queues: int = 1000  # in one shard, since each is looked at every second; 0: no bound
     max_attempts: int = 1  # of a task type that does not say
     rest_retries: int = 3  # of a REST submit that does not say
+    idempotency_seconds: float = 86400.0  # a submit repeated within stores nothing
     backoff_seconds: float = 1.0  # first pause before a retry, doubled each time
     backoff_max_seconds: float = 600.0  # longest pause before a retry
+    unknown_type_seconds: float = 86_400.0  # until a task that no worker knows fails; 0: never
+
+    per_concurrency: int = 10  # of each key of a task with `per` and no limit
 
     timeout_grace_seconds: float = 5.0  # after a timeout or a cancel, until the attempt is ended
     on_lease_lost: str = "stop"  # what runs when a lease is about to end: "stop" or "continue"
@@ -71,12 +80,26 @@ class Conf:
     recorder_batch: int = 1000  # most tasks written to the database in one transaction
     max_recorder_lag: int = 1_000_000  # unrecorded changes at which submits are refused
 
+    submit_durability: str = "fast"  # of a REST submit that does not say: or "fsync", "replicated"
+    submit_replicas: int = 1  # that must have what is submitted as "replicated"
+    confirm_seconds: float = 3.0  # in which "fsync" and "replicated" must be confirmed
+
+    schedules: dict[str, Any] = None  # name -> the words of @periodic, and "task"
+
+    task_log_level: str = "INFO"  # of a task's own logging that goes into its log; "": none does
+    task_log_lines: int = 200  # of a task's log that are kept, the newest
+    task_log_bytes: int = 32 * 1024  # of these lines, as JSON
+    max_checkpoint_bytes: int = 64 * 1024  # of the state that a task saves, as JSON
+
     files_root: str = ""  # directory whose files the demo types may read
     socket_timeout_seconds: float = 1.5  # an answer of Redis that takes longer is lost
 
     def __post_init__(self) -> None:
         self._check_shards()
         object.__setattr__(self, "shards", dict(self.shards or {}))
+        if not isinstance(self.schedules, dict | None):
+            raise ImproperlyConfigured("DTPS['SCHEDULES'] must be a dict of name to schedule.")
+        object.__setattr__(self, "schedules", dict(self.schedules or {}))
         for field in fields(self):
             value = getattr(self, field.name)
             if wanted := _wanted(field.name, field.type, value):
@@ -86,6 +109,15 @@ class Conf:
         if self.on_lease_lost not in ("stop", "continue"):
             raise ImproperlyConfigured(
                 f"DTPS['ON_LEASE_LOST'] must be 'stop' or 'continue', not {self.on_lease_lost!r}."
+            )
+        if self.submit_durability not in ("fast", "fsync", "replicated"):
+            raise ImproperlyConfigured(
+                "DTPS['SUBMIT_DURABILITY'] must be 'fast', 'fsync' or 'replicated', "
+                f"not {self.submit_durability!r}."
+            )
+        if self.task_log_level not in ("", *getLevelNamesMapping()):
+            raise ImproperlyConfigured(
+                f"DTPS['TASK_LOG_LEVEL'] must be the name of a level, not {self.task_log_level!r}."
             )
         if self.renew_seconds * 3 > self.lease_seconds:
             raise ImproperlyConfigured(

@@ -1,30 +1,35 @@
 """The one door into the queue: for REST, for Python, for whoever submits.
 
-A task is stored the moment that this returns, also inside an atomic block: a worker may run it
-before the block has committed. Until the outbox is there, write
-``transaction.on_commit(partial(task.enqueue, ...))`` where that matters.
+A task is stored the moment that this returns, also inside an atomic block. The exception is what
+Python code enqueues there by ``backends.py``: see outbox.py.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.utils import timezone
+from msgspec.structs import replace
 from uuid_utils import uuid7
 
+from .backoff import backoff_of
 from .broker import broker
+from .broker.durability import FAST
 from .compat import DEFAULT_TASK_BACKEND_ALIAS, signals
 from .conf import conf
 from .exceptions import DuplicateTask, InvalidCall, ValueTooLarge
+from .limits import limit_contradiction, limit_of
 from .listening import is_heard, tell
-from .lookup import is_id
-from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, TaskMessage, now_us
+from .lookup import find_many, is_id
+from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, TaskMessage, now_us, us_of
 from .normalize import normalized, queue_error, size_of
+from .options import OPTIONS, errors_of, path_of, seconds_of
 from .registry import TaskType
 from .results import enqueued_result, task_of
+from .unique import contradiction, once_of
 
 LATEST_US = 253_402_300_799_999_999  # the last moment of the year 9999
 EARLIEST_US = -62_135_596_800_000_000  # the first one of the year 1
-MOST_ATTEMPTS = 1_000_000
-MOST_SECONDS = 10 * 366 * 86_400  # of a pause or a time limit
 
 
 class TaskRequest(NamedTuple):
@@ -38,28 +43,67 @@ class TaskRequest(NamedTuple):
     run_after_us: int = 0
     deadline_us: int = 0
     expires_us: int = 0
-    max_attempts: int | None = None
-    backoff: float | None = None  # seconds
-    timeout: float | None = None  # seconds
     backend: str = DEFAULT_TASK_BACKEND_ALIAS
     id: str | None = None  # a new one if None
+    # See options.py:
+    max_attempts: int | None = None
+    backoff: Any = None
+    retry_on: Sequence[Any] | None = None
+    give_up_on: Sequence[Any] | None = None
+    timeout: float | None = None  # seconds
+    deadline: Any = None  # so long after the submit; not if there is a moment
+    expires: Any = None
+    tags: Sequence[str] | None = None
+    unique: Any = None
+    debounce: Any = None
+    debounce_most: Any = None
+    idempotency_key: str | None = None
+    rate: str | None = None
+    concurrency: int | None = None
+    per: Any = None
+    limit_key: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those that were given, and for the others what the type declares."""
+        given = {name: getattr(self, name) for name in OPTIONS}
+        given = {name: value for name, value in given.items() if value is not None}
+        return {**self.type.options, **given} if given else dict(self.type.options)
 
 
 def submit(requests: Sequence[TaskRequest]) -> list[TaskMessage]:
-    """Store tasks, all of them or none. Raise as ``message_of`` and the broker's submit do."""
+    """Store tasks, all of them or none. Raise as ``message_of`` and ``store`` do.
+
+    Of each that was not stored, since another one stands for it, the message has that one's id.
+    """
     messages = [message_of(request) for request in requests]
-    store(messages)
-    return messages
+    refuse_known([request.id for request in requests if request.id is not None])
+    others = store(messages)
+    return [replace(m, id=others[m.id]) if m.id in others else m for m in messages]
 
 
-def store(messages: Sequence[TaskMessage]) -> None:
-    """Store tasks, all of them or none, then say so by ``task_enqueued``."""
+def refuse_known(ids: Sequence[str]) -> None:
+    """Raise DuplicateTask if there is a task of an id that a caller has chosen, open or final.
+
+    Redis forgets what is final and recorded, and would take its id again.
+    """
+    if ids and (known := find_many(ids)):
+        raise DuplicateTask(f"These ids are known already: {', '.join(list(known)[:5])}.")
+
+
+def store(messages: Sequence[TaskMessage], durability: str = FAST) -> dict[str, str]:
+    """Store tasks, all of them or none, then say so by ``task_enqueued``.
+
+    Return what the broker's ``submit_many`` does, and raise as it does.
+    """
     if len({message.id for message in messages}) < len(messages):
         raise DuplicateTask("Two tasks of one call have the same id.")
-    broker().submit_many(messages)
+    others = broker().submit_many(messages, durability=durability)
     if is_heard(signals.task_enqueued):
         for message in messages:
-            tell(signals.task_enqueued, enqueued_result(message, task_of(message)))
+            if message.id not in others:
+                tell(signals.task_enqueued, enqueued_result(message, task_of(message)))
+    return others
 
 
 def message_of(request: TaskRequest) -> TaskMessage:
@@ -89,22 +133,42 @@ def message_with(request: TaskRequest, args: list, kwargs: dict) -> TaskMessage:
     size, limit = size_of((args, kwargs)), options.max_payload_bytes
     if size > limit:
         raise ValueTooLarge(f"The arguments take {size:,} bytes as JSON; {limit:,} are allowed.")
+    submitted_us = now_us()
     return TaskMessage(
         id=request.id or str(uuid7()),
         type=asked.name,
-        submitted_us=now_us(),
+        submitted_us=submitted_us,
         args=args,
         kwargs=kwargs,
         queue=_given(request.queue, asked.queue),
         priority=int(_given(request.priority, asked.priority)),
         run_after_us=request.run_after_us,
-        deadline_us=request.deadline_us,
-        expires_us=request.expires_us,
-        max_attempts=_given(request.max_attempts, asked.max_attempts, options.max_attempts),
-        backoff=float(_given(request.backoff, asked.backoff, options.backoff_seconds)),
-        timeout=float(_given(request.timeout, asked.timeout, 0)),
         backend=request.backend,
+        **_optional(request, max(submitted_us, request.run_after_us), args, kwargs),
     )
+
+
+def _optional(request: TaskRequest, since_us: int, args: list, kwargs: dict) -> dict[str, Any]:
+    """What the options come to in a message; moments that a type declares count from a moment."""
+    options = request.options
+    return {
+        "max_attempts": options.get("max_attempts", conf().max_attempts),
+        "backoff": backoff_of(options.get("backoff", conf().backoff_seconds)),
+        "retry_on": tuple(map(path_of, options.get("retry_on", ()))),
+        "give_up_on": tuple(map(path_of, options.get("give_up_on", ()))),
+        "timeout": float(options.get("timeout", 0)),
+        "deadline_us": request.deadline_us or _after(since_us, options.get("deadline")),
+        "expires_us": request.expires_us or _after(since_us, options.get("expires")),
+        "tags": tuple(options.get("tags", ())),
+        **once_of(request.type.name, request.type.task, options, args, kwargs),
+        **limit_of(request.type.name, request.type.task, options, args, kwargs),
+    }
+
+
+def _after(since_us: int, span: Any) -> int:
+    if isinstance(span, datetime):  # a type may declare a moment, though few have a use for it
+        return us_of(span if timezone.is_aware(span) else timezone.make_aware(span))
+    return 0 if span is None else min(since_us + int(seconds_of(span) * 1e6), LATEST_US)
 
 
 def options_errors(request: TaskRequest) -> dict[str, list[str]]:
@@ -116,26 +180,16 @@ def options_errors(request: TaskRequest) -> dict[str, list[str]]:
         "run_after": moment_error(request.run_after_us),
         "deadline": moment_error(request.deadline_us),
         "expires": moment_error(request.expires_us) or _expires_error(request.expires_us),
-        "max_attempts": attempts_error(request.max_attempts),
-        "backoff": seconds_error(request.backoff),
-        "timeout": seconds_error(request.timeout),
     }
-    return {name: [sentence] for name, sentence in said.items() if sentence}
-
-
-def attempts_error(value: Any) -> str:
-    if value is None or (_is_whole(value) and 1 <= value <= MOST_ATTEMPTS):
-        return ""
-    return f"The number of attempts must be a whole number from 1 to {MOST_ATTEMPTS:,}."
-
-
-def seconds_error(value: Any) -> str:
-    if value is None:
-        return ""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and 0 <= value <= MOST_SECONDS:  # which NaN is not
-        return ""
-    return f"A pause or a time limit must be a number of seconds from 0 to {MOST_SECONDS:,}."
+    found = errors_of(request._asdict())
+    found |= {name: [sentence] for name, sentence in said.items() if sentence}
+    if found:
+        return found
+    for check in (contradiction, limit_contradiction):
+        name, sentence = check(request.options, request.type.task.func)
+        if sentence:
+            return {name: [sentence]}
+    return {}
 
 
 def moment_error(us: Any) -> str:
@@ -156,7 +210,5 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _given(value: Any, declared: Any, default: Any = None) -> Any:
-    if value is not None:
-        return value
-    return default if declared is None else declared
+def _given(value: Any, declared: Any) -> Any:
+    return declared if value is None else value

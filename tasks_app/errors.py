@@ -11,10 +11,13 @@ from rest_framework.views import exception_handler, set_rollback
 from .exceptions import (
     DuplicateTask,
     InvalidCall,
+    KeyReused,
     NoAgent,
     NoAnswer,
+    NotDurable,
     QueueFull,
     QueueUnavailable,
+    ScheduleNotFound,
     TaskNotFound,
     TooLate,
     UnknownOutcome,
@@ -31,14 +34,17 @@ ANSWERS: dict[type[Exception], tuple[int, str]] = {
     InvalidCall: (status.HTTP_400_BAD_REQUEST, "invalid"),
     UnknownTaskType: (status.HTTP_400_BAD_REQUEST, "unknown_type"),
     TaskNotFound: (status.HTTP_404_NOT_FOUND, "not_found"),
+    ScheduleNotFound: (status.HTTP_404_NOT_FOUND, "not_found"),
     WorkerNotFound: (status.HTTP_404_NOT_FOUND, "not_found"),
     DuplicateTask: (status.HTTP_409_CONFLICT, "duplicate"),
+    KeyReused: (status.HTTP_409_CONFLICT, "key_reused"),
     WrongState: (status.HTTP_409_CONFLICT, "wrong_state"),
     ValueTooLarge: (status.HTTP_413_REQUEST_ENTITY_TOO_LARGE, "too_large"),
     QueueFull: (status.HTTP_503_SERVICE_UNAVAILABLE, "full"),
     TooLate: (status.HTTP_503_SERVICE_UNAVAILABLE, "too_late"),
     QueueUnavailable: (status.HTTP_503_SERVICE_UNAVAILABLE, "unavailable"),
     UnknownOutcome: (status.HTTP_503_SERVICE_UNAVAILABLE, "unknown"),
+    NotDurable: (status.HTTP_503_SERVICE_UNAVAILABLE, "not_durable"),
     NoAgent: (status.HTTP_503_SERVICE_UNAVAILABLE, "no_agent"),
     NoAnswer: (status.HTTP_503_SERVICE_UNAVAILABLE, "no_answer"),
     OperationalError: (status.HTTP_503_SERVICE_UNAVAILABLE, "unavailable"),
@@ -89,6 +95,8 @@ def _body(error: Exception, word: str) -> dict[str, Any]:
     if isinstance(error, UnknownTaskType):
         return {"taskType": [str(error)]}
     body = {"detail": str(error), "code": word}
+    if isinstance(error, DuplicateTask) and error.task_id:
+        body["taskId"] = error.task_id
     if isinstance(error, SubmitUnknown):
         body |= {"taskId": error.ids[0]} if len(error.ids) == 1 else {"taskIds": error.ids}
     return body

@@ -13,12 +13,27 @@ class UnknownOutcome(QueueUnavailable):
     """The answer was lost: the call may or may not have taken effect."""
 
 
+class NotDurable(QueueUnavailable):
+    """The server cannot make a submit as durable as it was asked to be; nothing was stored."""
+
+
 class QueueFull(TaskSystemError):
     """The queue, or Redis itself, has no room for more tasks; nothing was stored."""
 
 
 class DuplicateTask(TaskSystemError):
-    """A task with this id is known already."""
+    """A task with this id, or with this unique key, is there already; nothing was stored.
+
+    ``task_id``: the one that has the key; "" if ids are known.
+    """
+
+    def __init__(self, message: str, task_id: str = ""):
+        self.task_id = task_id
+        super().__init__(message)
+
+
+class KeyReused(DuplicateTask):
+    """The idempotency key was used for another task; nothing was stored."""
 
 
 class TaskNotFound(TaskSystemError):
@@ -48,12 +63,46 @@ class InvalidCall(TaskSystemError):
         super().__init__("; ".join(f"{name}: {' '.join(said)}" for name, said in errors.items()))
 
 
+class PartlyStored(TaskSystemError):
+    """Of many tasks only the first were stored: more than one call can carry, and no outbox.
+
+    ``ids`` are theirs.
+    """
+
+    def __init__(self, message: str, ids: list[str]):
+        super().__init__(message)
+        self.ids = ids
+
+
 class ValueTooLarge(TaskSystemError):
     """A payload or a result is over its limit."""
 
 
 class TaskTimeout(TimeoutError):
     """The attempt ran longer than its `timeout`."""
+
+
+class TaskLost(TaskSystemError):
+    """Somebody else has the task by now, or nobody wants it any more; nothing was stored."""
+
+
+class TaskSnoozed(BaseException):
+    """Ends an attempt that wants to begin anew after so many ``seconds``: see context.py.
+
+    No Exception, so that a task's ``except Exception`` does not swallow it; nor is the next one.
+    """
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        super().__init__(f"The task asked for a pause of {seconds:g} s.")
+
+
+class TaskRetry(BaseException):
+    """Ends an attempt as a failure, with a pause of so many ``seconds``; None: the usual one."""
+
+    def __init__(self, seconds: float | None = None):
+        self.seconds = seconds
+        super().__init__("The task asked to be tried again.")
 
 
 class WorkerLost(TaskSystemError):
@@ -82,3 +131,7 @@ class NoAnswer(TaskSystemError):
 
 class WorkerNotFound(TaskSystemError):
     """No worker with this id is registered."""
+
+
+class ScheduleNotFound(TaskSystemError):
+    """There is no schedule of this name."""

@@ -5,13 +5,17 @@ import re
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from .backoff import KINDS, MOST_STEPS, Backoff, backoff_error
+from .limits import per_error
 from .message import moment, us_of
 from .parsers import walk
+from .unique import ON_DUPLICATE, Unique, unique_error
 
 QUEUE = r"[a-z0-9][a-z0-9_.-]{0,63}"
 
@@ -72,6 +76,13 @@ class QueueField(TextField):
         if not re.fullmatch(QUEUE, super().to_internal_value(data), re.ASCII):
             self.fail("queue", pattern=QUEUE)
         return data
+
+
+class NamesField(serializers.ListField):
+    """A list of texts."""
+
+    def __init__(self, **options: Any):
+        super().__init__(required=False, child=TextField(max_length=255), **options)
 
 
 @extend_schema_field({"oneOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]})
@@ -174,3 +185,99 @@ class JSONObjectField(JSONValueField):
         if not isinstance(data, dict):
             self.fail("object")
         return super().to_internal_value(data)
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "number", "minimum": 0},
+            {"type": "array", "items": {"type": "number", "minimum": 0}, "maxItems": MOST_STEPS},
+            {
+                "type": "object",
+                "properties": {
+                    "kind": {"type": "string", "enum": list(KINDS)},
+                    "seconds": {"type": "number", "minimum": 0},
+                    "steps": {"type": "array", "items": {"type": "number", "minimum": 0}},
+                    "most": {"type": "number", "minimum": 0},
+                },
+                "required": ["kind"],
+            },
+        ]
+    }
+)
+class BackoffField(serializers.Field):
+    """The first of doubled pauses in seconds; or a list of pauses; or what ``backoff.py`` has."""
+
+    def to_internal_value(self, data: Any) -> float | list[float] | Backoff:
+        value = self._object(data) if isinstance(data, dict) else data
+        if value is None or (sentence := backoff_error(value)):
+            raise serializers.ValidationError(sentence or "A backoff is a number, list or object.")
+        return value
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+    def _object(self, data: dict[str, Any]) -> Backoff:
+        if data.get("kind") not in KINDS or data.keys() - {"kind", "seconds", "steps", "most"}:
+            raise serializers.ValidationError(
+                f"Has kind, one of {', '.join(KINDS)}; and seconds, or steps; and most."
+            )
+        if (data["kind"] == "list") != ("steps" in data):
+            raise serializers.ValidationError("A list has steps, and nothing else has.")
+        try:
+            return msgspec.convert(data, Backoff)
+        except msgspec.ValidationError as error:
+            raise serializers.ValidationError(str(error)) from error
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
+class PerField(serializers.Field):
+    """A text, or names of arguments."""
+
+    def to_internal_value(self, data: Any) -> str | list[str]:
+        if sentence := per_error(data):
+            raise serializers.ValidationError(sentence)
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "boolean"},
+            {"type": "array", "items": {"type": "string"}},
+            {
+                "type": "object",
+                "properties": {
+                    "on": {"type": "array", "items": {"type": "string"}},
+                    "key": {"type": "string"},
+                    "seconds": {"type": "number", "minimum": 0},
+                    "duplicate": {"type": "string", "enum": list(ON_DUPLICATE)},
+                },
+            },
+        ]
+    }
+)
+class UniqueField(serializers.Field):
+    """true, false, names of arguments, or an object as ``shown_unique`` makes one."""
+
+    NAMES = {"on": "on", "key": "key", "seconds": "period", "duplicate": "on_duplicate"}
+
+    def to_internal_value(self, data: Any) -> bool | list[str] | Unique:
+        value = self._object(data) if isinstance(data, dict) else data
+        if sentence := unique_error(value):
+            raise serializers.ValidationError(sentence)
+        return value
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+    def _object(self, data: dict[str, Any]) -> Unique:
+        if data.keys() - self.NAMES.keys():
+            raise serializers.ValidationError(f"May have {', '.join(self.NAMES)}, and no more.")
+        given = {self.NAMES[name]: value for name, value in data.items()}
+        return Unique(**given)

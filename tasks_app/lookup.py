@@ -6,8 +6,10 @@ from typing import Any
 
 from django.apps import apps
 
-from .broker import broker
-from .message import StoredTask
+from . import outbox
+from .broker import broker, keys
+from .message import State, StoredTask
+from .remarks import NOTHING, Remarks
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -27,20 +29,40 @@ def find_many(ids: Iterable[str]) -> dict[str, StoredTask]:
 
     Redis forgets a task only after the database has committed it: so a task that Redis does not
     know is in the database, unless it was never submitted, or was opened again in between, and
-    then Redis knows it. Hence three looks, and no gap. The last one is at what the database could
-    not take as a row.
+    then Redis knows it. Hence three looks, and no gap. Before the last of these is one at the
+    outbox, and since what leaves that may go all the way meanwhile, another one at the database
+    after it. At the end is one at what the database could not take as a row.
 
     Raise QueueUnavailable while Redis is away, also for a task that the database knows as final:
     it may have been opened again since.
     """
     wanted = [task_id for task_id in ids if is_id(task_id)]
     found = _live(wanted) if wanted else {}
-    for look in (_recorded, _live, _quarantined):
+    for look in (_recorded, _enqueued, _live, _recorded, _quarantined):
         missing = [task_id for task_id in wanted if task_id not in found]
         if not missing:
             break
         found |= look(missing)
     return found
+
+
+def find_remarks(task_id: str, state: State | None = None) -> Remarks:
+    """What a task said of itself so far. Raise QueueUnavailable, as ``find_many`` does.
+
+    With the state that it was found in, the database is asked only if it can know of any.
+    """
+    for shard in keys.shards() if is_id(task_id) else ():
+        if found := broker().remarks([task_id], shard):
+            return found[task_id]
+    if state and state.run == 1 and not state.is_final:  # else Redis may have forgotten them
+        return NOTHING
+    return recorded_remarks([task_id]).get(task_id, NOTHING) if is_id(task_id) else NOTHING
+
+
+def recorded_remarks(ids: Iterable[str]) -> dict[str, Remarks]:
+    """What the history knows of some tasks; nothing of those that said nothing."""
+    rows = apps.get_model("tasks_app", "TaskRemarks").objects.filter(id__in=list(ids))
+    return {task_id: Remarks.decode(text) for task_id, text in rows.values_list("id", "text")}
 
 
 def _live(ids: list[str]) -> dict[str, StoredTask]:
@@ -56,6 +78,10 @@ def _recorded(ids: list[str]) -> dict[str, StoredTask]:
     # By name: this module may be imported while the apps are still loading.
     records = apps.get_model("tasks_app", "TaskRecord").objects
     return {record.id: record.stored for record in records.filter(id__in=ids)}
+
+
+def _enqueued(ids: list[str]) -> dict[str, StoredTask]:
+    return {task_id: StoredTask(m, State()) for task_id, m in outbox.find(ids).items()}
 
 
 def _quarantined(ids: list[str]) -> dict[str, StoredTask]:

@@ -15,9 +15,12 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from .backoff import Backoff
 from .conf import conf
 from .exceptions import WorkerLost
+from .limits import limit_mark
 from .states import FINAL, Status
+from .unique import Unique, digest_of, unique_mark
 
 FORMAT = 1  # of a definition; a reader that knows another one refuses
 
@@ -99,9 +102,22 @@ class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     deadline_us: int = 0  # due by then: orders the work, and lateness is marked
     expires_us: int = 0  # begun by then, or never run
     max_attempts: int = 1
-    backoff: float = 1.0  # seconds before the first retry, doubled each time
+    backoff: float | Backoff = 1.0  # a number: seconds before the first retry, doubled each time
+    retry_on: tuple[str, ...] = ()  # dotted paths of exceptions; none: all
+    give_up_on: tuple[str, ...] = ()
     timeout: float = 0.0  # seconds an attempt may take; 0: no bound
     backend: str = "default"  # alias in TASKS
+    tags: tuple[str, ...] = ()
+    unique: Unique | None = None
+    unique_key: str = ""  # digest of what makes another task the same; "": nothing does
+    debounce: float = 0.0  # seconds that a newer one may replace it in; 0: it does not wait
+    debounce_most: float = 0.0  # seconds that it can be put off by that
+    idempotency_key: str = ""  # of the call that submitted it; "": a repeat is another task
+    rate: str = ""  # most starts in some time, "10/s"; "": no bound
+    concurrency: int = 0  # most at once; 0: no bound
+    limit: str = ""  # 96 bits of a digest of what has these limits; "": nothing does
+    limit_label: str = ""  # the same for people
+    limit_takes_turns: bool = False  # with other limits of its type: it is one of many tenants'
 
     @property
     def rank(self) -> int:
@@ -115,6 +131,35 @@ class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         expires_ms = -(-self.expires_us // 1000)
         line = f"{FORMAT}|{escaped(self.queue)}|{self.rank}|{expires_ms}\n"
         return line.encode() + _encode(self)
+
+    def marks(self) -> bytes:
+        """What Lua must know of it beyond the definition's first line, as JSON; b"" for most."""
+        found: dict[str, Any] = {}
+        if self.unique_key:
+            found["u"] = unique_mark(
+                self.unique_key, self.unique, self.debounce, self.debounce_most
+            )
+        if self.idempotency_key:
+            found["i"] = {
+                "k": digest_of(self.idempotency_key),
+                "h": digest_of(self.type, self.args, self.kwargs),
+                "ms": int(conf().idempotency_seconds * 1000),
+            }
+        if self.limit:
+            found["l"] = self._limit_mark()
+        return _encode(found) if found else b""
+
+    def _limit_mark(self) -> dict[str, Any]:
+        """With what its rank is counted from when it is admitted; a deadline stays one (``d``)."""
+        rank = rank_of(self.priority, 0 if self.deadline_us else _patience_ms(), 0)
+        return {
+            **limit_mark(
+                self.limit, self.limit_label, self.rate, self.concurrency, self.limit_takes_turns
+            ),
+            "q": escaped(self.queue),
+            "r": rank,
+            **({"d": 1} if self.deadline_us else {}),
+        }
 
     @classmethod
     def decode(cls, definition: bytes) -> Self:
@@ -142,12 +187,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str = ""
     started_us: int = 0
     ended_us: int = 0
-    outcome: str = ""  # a final status, "retrying", "pending" (given back) or "crashed"
+    outcome: str = ""  # final, "retrying", "pending" (given back), "scheduled" (snoozed), "crashed"
     error_type: str = ""  # dotted path of the exception's class
     error: str = ""  # its message
     traceback: str = ""
     cpu_seconds: float = 0.0
     memory_bytes: int = 0
+    snoozes: int = 0  # in a row, of which this is the last: it asked to be run later
     result: Any = None  # JSON; of a completed attempt
 
     def encode(self) -> bytes:

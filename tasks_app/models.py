@@ -18,6 +18,7 @@ from .message import (
     moment,
     us_of,
 )
+from .schedules.models import Firing, Schedule  # noqa: F401  Django looks for models here
 from .states import FINAL, Status
 
 # Texts that message.py did not write, and numbers that are no moments.
@@ -95,6 +96,22 @@ class TaskRecord(models.Model):
         return moment(self.finished_us)
 
 
+class TaskRemarks(models.Model):
+    """What a task said of itself, for the few that did; written by the recorder. See remarks.py."""
+
+    id = models.CharField(primary_key=True, max_length=64, help_text=_("of the task"))
+    at_ms = models.BigIntegerField(help_text=_("by Redis' clock: when it said something last"))
+    text = models.BinaryField()
+
+    class Meta:
+        verbose_name = _("remarks of a task")
+        verbose_name_plural = _("remarks of tasks")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.id
+
+
 class Quarantine(models.Model):
     """A task that the database refused, kept as it was so that nothing is lost."""
 
@@ -140,6 +157,29 @@ class Quarantine(models.Model):
             said = Attempt(run=state.run, outcome=state.status.value, error=self.reason)
             state = structs.replace(state, lines=said.encode() + b"\n")
         return state
+
+
+class Outbox(models.Model):
+    """A task that was enqueued in a transaction, until Redis has it. See outbox.py."""
+
+    id = models.CharField(primary_key=True, max_length=64, help_text=_("of the task"))
+    definition = models.BinaryField(help_text=_("as message.py encodes it"))
+    durability = models.CharField(max_length=10, default="fast", help_text=_("of its submit"))
+    created_us = models.BigIntegerField(help_text=_("by the clock of who enqueued it"))
+    turn_us = models.BigIntegerField(
+        help_text=_("by Redis' clock: until then whoever wrote this may push it, and nobody else")
+    )
+    tries = models.IntegerField(default=0, help_text=_("that Redis refused"))
+    reason = models.CharField(max_length=500, blank=True, help_text=_("of the last refusal, cut"))
+
+    class Meta:
+        verbose_name = _("task in the outbox")
+        verbose_name_plural = _("outbox")
+        default_permissions = ("view",)
+        indexes = [models.Index(fields=["turn_us"], name="outbox_turn")]
+
+    def __str__(self) -> str:
+        return self.id
 
 
 class Ledger(models.Model):

@@ -11,6 +11,7 @@ def _path(error: type) -> str:
 
 
 UNKNOWN_TYPE, LOST = _path(UnknownTaskType), _path(WorkerLost)
+SNOOZED = "The task itself asked to be run again later."
 NOBODY_KNOWS = "No worker knows this type. It is offered again until one does."
 SUSPECT = (
     "The worker that held it stopped answering, and it may have begun there. It runs again, alone."
@@ -29,6 +30,8 @@ def note_of(state: State) -> str:
 
 
 def _held_up(state: State, last: Attempt) -> str:
+    if last.snoozes:
+        return SNOOZED if last.snoozes == 1 else f"{SNOOZED[:-1]}, {last.snoozes} times in a row."
     if last.error_type == UNKNOWN_TYPE:
         return NOBODY_KNOWS
     if last.error_type != LOST:

@@ -1,35 +1,65 @@
-"""A task as ``@task`` declares it for our backend: Django's, with retries and a time limit."""
+"""A task as ``@task`` declares it for our backend: Django's, with the options of options.py."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.utils.module_loading import import_string
 
-from .compat import Task
+from .backoff import Backoff, Declared
+from .compat import Task, TaskResult
+from .limits import Per
+from .options import OPTIONS
+from .unique import Unique
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisTask(Task):
-    """Django's Task and three options; None leaves each to the project's ``DTPS`` setting."""
+    """Django's Task and our options; None leaves each to the project's ``DTPS`` setting."""
 
     max_attempts: int | None = None  # executions, the first one included
-    backoff: float | None = None  # seconds before the first retry, doubled each time
+    backoff: float | Sequence[float] | Backoff | Declared | None = None  # before a retry
+    retry_on: Sequence[type[BaseException] | str] | None = None  # after others there is none
+    give_up_on: Sequence[type[BaseException] | str] | None = None  # no retry after these
     timeout: float | None = None  # seconds that an attempt may take; 0: no bound
+    deadline: datetime | timedelta | float | None = None  # due then, or so long after the submit
+    expires: datetime | timedelta | float | None = None  # begun by then, or never run
+    tags: Sequence[str] | None = None
+    unique: bool | Sequence[str] | Unique | None = None  # at most one task of a key
+    debounce: timedelta | float | None = None  # how long a newer one may replace it
+    debounce_most: timedelta | float | None = None  # how long it can be put off by that
+    idempotency_key: str | None = None  # of one submit: see ``using``
+    rate: str | None = None  # most starts in some time, "10/s"; "": no bound
+    concurrency: int | None = None  # most at once, on all workers; 0: no bound
+    per: Per | None = None  # whose limits they are: names of arguments, "{tenant}", a callable
+    limit_key: str | None = None  # a name for limits that several types share
 
-    def using(
-        self,
-        *,
-        max_attempts: int | None = None,
-        backoff: float | None = None,
-        timeout: float | None = None,
-        **changes: Any,
-    ) -> Self:
+    def __post_init__(self) -> None:
+        for name in OPTIONS:
+            if isinstance(value := getattr(self, name), list):  # a task has to be hashable
+                object.__setattr__(self, name, tuple(value))
+        Task.__post_init__(self)
+
+    def using(self, **changes: Any) -> Self:
         """A task with other options. None means unchanged, here as in Django."""
-        ours = {"max_attempts": max_attempts, "backoff": backoff, "timeout": timeout}
+        ours = {n: changes.pop(n) for n in OPTIONS if n in changes}
         ours = {name: value for name, value in ours.items() if value is not None}
         # Not super(): a dataclass with slots is not the class that this method was compiled in.
         changed = Task.using(self, **changes)
         return replace(changed, **ours) if ours else changed
+
+    def enqueue_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> list[TaskResult]:
+        """Enqueue it many times, all or none: see ``RedisBackend.enqueue_many``.
+
+        A call is a list of positional arguments, or a dict of keyword arguments.
+        """
+        return self.get_backend().enqueue_many((self, *_arguments(call)) for call in calls)
+
+    async def aenqueue_many(
+        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]
+    ) -> list[TaskResult]:
+        return await self.get_backend().aenqueue_many([(self, *_arguments(call)) for call in calls])
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By its path: a function pickles by name, and that name is the task's.
@@ -37,6 +67,14 @@ class RedisTask(Task):
             field.name: getattr(self, field.name) for field in fields(self) if field.name != "func"
         }
         return _restored, (self.module_path, options)
+
+
+def _arguments(call: Sequence[Any] | Mapping[str, Any]) -> tuple[Sequence, Mapping]:
+    if isinstance(call, Mapping):
+        return (), call
+    if isinstance(call, list | tuple):
+        return call, {}
+    raise TypeError(f"A call is a list of arguments, or a dict of named ones, not {call!r:.50}.")
 
 
 def _restored(path: str, options: dict[str, Any]) -> RedisTask:

@@ -1,23 +1,33 @@
-"""The task types: what the installed apps' ``tasks`` modules declare, by name."""
+"""The task types: what the installed apps' ``tasks`` modules declare, by name.
+
+Django allows a task in any module. One that stands elsewhere in an app, or in the project's own
+package, is run too when Python code enqueues it; but only what a ``tasks`` module has is listed,
+and can be submitted by name.
+"""
 
 import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string, module_has_submodule
 
 from .compat import Task
 from .exceptions import UnknownTaskType
+from .options import declared_by
 
 OURS = f"{__package__}.tasks"  # its types go by their short names
 LONGEST_NAME = 255  # what the history has room for
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +39,16 @@ class TaskType:
     doc: str = ""  # first line of its docstring
     queue: str = "default"
     priority: int = 0
-    max_attempts: int | None = None
-    backoff: float | None = None
-    timeout: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # of options.py, as far as declared
     is_async: bool = False
+
+    @property
+    def max_attempts(self) -> int | None:
+        return self.options.get("max_attempts")
+
+    @property
+    def timeout(self) -> float | None:
+        return self.options.get("timeout")
 
     @classmethod
     def of(cls, task: Task) -> "TaskType":
@@ -43,10 +59,7 @@ class TaskType:
             doc=doc.partition("\n")[0],
             queue=task.queue_name,
             priority=task.priority,
-            # A task that was declared for another backend has no such options.
-            max_attempts=getattr(task, "max_attempts", None),
-            backoff=getattr(task, "backoff", None),
-            timeout=getattr(task, "timeout", None),
+            options=MappingProxyType(declared_by(task)),
             is_async=inspect.iscoroutinefunction(task.func),
         )
 
@@ -76,10 +89,25 @@ def get(name: str) -> TaskType:
     raise UnknownTaskType(f"There is no task type {shown!r}. Known are: {names}.")
 
 
+def resolve(name: str) -> TaskType:
+    """The type of a task in the queue, whose name some code has vouched for when it enqueued it.
+
+    Imports a module of an app if it must: so never ask it for a name that came over the network.
+    Raise UnknownTaskType.
+    """
+    return task_types().get(name) or _elsewhere(name) or get(name)
+
+
 def type_of(task: Task) -> TaskType | None:
-    """The registered type that a task is of, whatever its options; None if there is none."""
-    known = task_types().get(name_of(task))
+    """The type that a task is of, whatever its options; None if no worker could find it."""
+    name = name_of(task)
+    known = task_types().get(name) or _elsewhere(name)
     return known if known is not None and known.task.func is task.func else None
+
+
+def stands_elsewhere(name: str) -> bool:
+    """Whether a task in the queue is of a type that no list has, and workers find all the same."""
+    return name not in task_types() and _elsewhere(name) is not None
 
 
 def unknown_tasks() -> dict[str, str]:
@@ -99,6 +127,31 @@ def why_unknown(task: Task) -> str:
     return "" if is_same else f"{task.module_path} is something else than this task"
 
 
+@lru_cache(maxsize=1000)
+def _elsewhere(name: str) -> TaskType | None:
+    """A type that stands in an app, or in the project's package, outside of a ``tasks`` module."""
+    module, _, _ = name.rpartition(".")
+    if not any(f"{module}.".startswith(f"{package}.") for package in _packages()):
+        return None
+    try:
+        found = import_string(name)
+    except ImportError as error:  # most often older code that lacks it
+        logger.warning("event=import_failed task_type=%s error=%s", name, error)
+        return None
+    except Exception:
+        logger.warning("event=import_failed task_type=%s", name, exc_info=True)
+        return None
+    return TaskType.of(found) if isinstance(found, Task) and name_of(found) == name else None
+
+
+def _packages() -> Iterator[str]:
+    yield from (app.name for app in apps.get_app_configs())
+    for name in ("SETTINGS_MODULE", "ROOT_URLCONF"):
+        package, dot, _ = (getattr(settings, name, None) or "").partition(".")
+        if dot:
+            yield package
+
+
 def _tasks() -> Iterator[Task]:
     for module in _modules():
         yield from (value for value in vars(module).values() if isinstance(value, Task))
@@ -113,6 +166,7 @@ def _modules() -> Iterator[ModuleType]:
 def _forget(*, setting: str, **kwargs: Any) -> None:
     if setting == "INSTALLED_APPS":
         task_types.cache_clear()
+        _elsewhere.cache_clear()
 
 
 setting_changed.connect(_forget)

@@ -8,11 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from .backoff import DECLARED
 from .compat import Task, TaskError, TaskResult, TaskResultStatus
 from .conf import conf
 from .exceptions import TaskCancelled, TaskExpired
 from .message import Attempt, State, StoredTask, TaskMessage, moment
-from .registry import get
+from .registry import resolve
 from .states import FINAL, Status
 
 READY, RUNNING = TaskResultStatus.READY, TaskResultStatus.RUNNING
@@ -110,7 +111,7 @@ def task_of(
     ``task`` is its declaration, by default the registered one. The options are not validated
     again: settings may have changed since, and what was stored has to stay readable.
     """
-    task = task or get(message.type).task
+    task = task or resolve(message.type).task
     options = {
         "priority": message.priority,
         "queue_name": message.queue,
@@ -120,11 +121,25 @@ def task_of(
     for name, default in (
         ("max_attempts", conf().max_attempts),
         ("backoff", conf().backoff_seconds),
+        ("retry_on", ()),
+        ("give_up_on", ()),
         ("timeout", 0),
+        ("tags", ()),
+        ("unique", None),
+        ("debounce", 0),
+        ("debounce_most", 0),
+        ("rate", ""),
+        ("concurrency", 0),
     ):
         declared, submitted = getattr(task, name, None), getattr(message, name)
         is_left_open = declared is None and submitted == default
         options[name] = None if is_left_open else submitted
+    if options["unique"] is None and getattr(task, "unique", None):
+        options["unique"] = False
+    if message.backoff == DECLARED:
+        options["backoff"] = task.backoff
+    for name, us in (("deadline", message.deadline_us), ("expires", message.expires_us)):
+        options[name] = moment(us)
     copy = object.__new__(type(task))
     for field in fields(task):
         value = options[field.name] if field.name in options else getattr(task, field.name)

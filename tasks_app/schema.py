@@ -8,10 +8,11 @@ from drf_spectacular.renderers import OpenApiJsonRenderer2, OpenApiYamlRenderer2
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer, TemplateHTMLRenderer
 from rest_framework.response import Response
 
-from .permissions import VIEW, MayDo
+from .permissions import VIEW
+from .rest_view import OurRest
 from .serializers import ErrorSerializer
 
 SENTENCES = {
@@ -25,13 +26,20 @@ SENTENCES = {
     "try again.",
 }
 TASK_ID = OpenApiParameter("id", OpenApiTypes.STR, required=True, description="The task's id.")
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="A text of the caller's own, new for each submit. Whoever got no answer repeats "
+    "the call with it: what was stored by then is not stored again.",
+)
 
 
 def describe(
-    answer: Any, *errors: int, code: int = 200, body: Any = None, **more: Any
+    answer: Any, *errors: int, code: int = 200, also: int = 0, body: Any = None, **more: Any
 ) -> Callable[[Any], Any]:
-    """Describe an operation; 401, 403 and 503 are answers of every one."""
-    responses = {code: answer} | {
+    """Describe an operation; 401, 403 and 503 are answers of every one. ``also``: another code."""
+    responses = dict.fromkeys([code, also] if also else [code], answer) | {
         each: OpenApiResponse(ErrorSerializer, SENTENCES[each])
         for each in sorted({*errors, 401, 403, 503})
     }
@@ -39,8 +47,12 @@ def describe(
 
 
 def one_of_each(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Leave out the addresses with a slash at the end: they are the same ones."""
-    return [endpoint for endpoint in endpoints if not endpoint[0].endswith("/")]
+    """Leave out our addresses with a slash at the end: they are the same ones."""
+    return [
+        (path, *others, view)
+        for path, *others, view in endpoints
+        if not (path.endswith("/") and issubclass(view.cls, OurRest))
+    ]
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
@@ -56,19 +68,19 @@ class TokenScheme(OpenApiAuthenticationExtension):
         }
 
 
-class SchemaView(SpectacularAPIView):
+class SchemaView(OurRest, SpectacularAPIView):
     """The description itself, as JSON, or as YAML if that is asked for."""
 
     renderer_classes: list[type[BaseRenderer]] = [OpenApiJsonRenderer2, OpenApiYamlRenderer2]
-    permission_classes = [MayDo]
     needs = {"GET": VIEW}
 
 
-class DocsView(SpectacularSwaggerSplitView):
+class DocsView(OurRest, SpectacularSwaggerSplitView):
     """The description to browse and try, with scripts of our own server only."""
 
     template_name = "tasks_app/api_docs.html"
-    permission_classes = [MayDo]
+    renderer_classes: list[type[BaseRenderer]] = [TemplateHTMLRenderer]
+    http_method_names = ["get", "head"]  # OPTIONS would have no template
     needs = {"GET": VIEW}
 
     def handle_exception(self, error: Exception) -> Response:

@@ -8,18 +8,24 @@ from rest_framework import serializers
 from rest_framework.settings import api_settings
 
 from . import registry
+from .broker.durability import MODES
 from .exceptions import UnknownTaskType
 from .fields import (
     QUEUE,
+    BackoffField,
     IntegerField,
     JSONListField,
     JSONObjectField,
     JSONValueField,
     MomentField,
+    NamesField,
     NumberField,
+    PerField,
     QueueField,
     TextField,
+    UniqueField,
 )
+from .limits import MOST_AT_ONCE
 from .parsers import shown
 from .states import Status
 
@@ -58,6 +64,12 @@ def _hint(name: str, known: Mapping[str, Any]) -> str:
     return f" Known are: {', '.join(known)}." if known else ""
 
 
+def _durability() -> serializers.ChoiceField:
+    return serializers.ChoiceField(
+        MODES, required=False, help_text="What the answer promises: see guarantees; default `fast`."
+    )
+
+
 class SubmitSerializer(StrictSerializer):
     """One task to submit."""
 
@@ -76,13 +88,56 @@ class SubmitSerializer(StrictSerializer):
     deadline = MomentField(help_text="Due by then: orders the work; lateness is marked.")
     expires = MomentField(help_text="Begun by then, or never run.")
     runAfter = MomentField(help_text="Not before.")
-    backoff = NumberField(
-        required=False, min_value=0, max_value=MOST_SECONDS,
-        help_text="Seconds before the first retry, doubled each time.",
-    )  # fmt: skip
+    backoff = BackoffField(
+        required=False,
+        help_text="Seconds before the first retry, doubled each time; or a list of pauses; or an "
+        "object with `kind` (exponential, linear, fixed, list), `seconds`, `steps`, `most`.",
+    )
+    retryOn = NamesField(
+        help_text="Dotted paths of exceptions; after any other there is no retry. Default: all."
+    )
+    giveUpOn = NamesField(help_text="Dotted paths of exceptions after which there is no retry.")
     timeout = NumberField(
         required=False, min_value=0, max_value=MOST_SECONDS,
         help_text="Seconds that an attempt may take; 0: no bound.",
+    )  # fmt: skip
+    tags = NamesField(help_text="Words to find it by.")
+    durability = _durability()
+    unique = UniqueField(
+        required=False,
+        help_text="At most one task of a key: true, if that is all arguments; names of some; or an "
+        "object with `key` or `on`, `seconds` for how long (0: while it is open), and `duplicate` "
+        "(existing, replace, refuse).",
+    )
+    debounce = NumberField(
+        required=False, min_value=0, max_value=MOST_SECONDS,
+        help_text="Seconds that it waits for a newer one of the same key, which replaces it.",
+    )  # fmt: skip
+    debounceMost = NumberField(
+        required=False, min_value=0, max_value=MOST_SECONDS,
+        help_text="Seconds that it can be put off by that; default: ten waits.",
+    )  # fmt: skip
+    idempotencyKey = TextField(
+        required=False, max_length=LONGEST_NAME,
+        help_text="Of a call that may be repeated: see the header `Idempotency-Key`.",
+    )  # fmt: skip
+
+    rate = TextField(
+        required=False, allow_blank=True, max_length=LONGEST_NAME,
+        help_text="Most starts of its type in some time: `10/s`, `100/m`, `1000/h`, `5/30s`.",
+    )  # fmt: skip
+    concurrency = IntegerField(
+        required=False, min_value=0, max_value=MOST_AT_ONCE,
+        help_text="Most tasks of its type that are in hand at once; 0: no bound.",
+    )  # fmt: skip
+    per = PerField(
+        required=False,
+        help_text="Whose limits these are: names of arguments, or a text such as `{tenant}`. Those "
+        "with one value have limits of their own.",
+    )
+    limitKey = TextField(
+        required=False, max_length=LONGEST_NAME,
+        help_text="A name for limits that several types share; default: the type.",
     )  # fmt: skip
 
     def validate_taskType(self, name: str) -> str:
@@ -105,6 +160,14 @@ class BulkSerializer(StrictSerializer):
     """Tasks to submit, all of them or none."""
 
     tasks = SubmitSerializer(many=True, allow_empty=False, max_length=MOST_IN_BULK)
+    durability = _durability()
+
+    def validate_tasks(self, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        said = {"durability": ["Say it once, beside `tasks`."]}
+        wrong = [said if "durability" in task else {} for task in tasks]
+        if any(wrong):
+            raise serializers.ValidationError(wrong)
+        return tasks
 
     def to_internal_value(self, data: Any) -> Any:
         try:
@@ -126,11 +189,20 @@ def _by_index(detail: dict[str, Any]) -> dict[str, Any]:
 class SubmittedSerializer(serializers.Serializer):
     taskId = serializers.CharField()
     status = serializers.CharField(help_text="`queued`")
+    duplicate = serializers.BooleanField(
+        required=False,
+        help_text="Only if nothing was stored (200): this task was there, and stands for it.",
+    )
 
 
 class BulkSubmittedSerializer(serializers.Serializer):
     taskIds = serializers.ListField(child=serializers.CharField(), help_text="In the order given.")
     status = serializers.CharField(help_text="`queued`")
+    duplicates = serializers.ListField(
+        required=False,
+        child=serializers.IntegerField(),
+        help_text="Only if some were not stored: their indices. Other tasks stand for them.",
+    )
 
 
 class TaskMetricsSerializer(serializers.Serializer):
@@ -162,8 +234,10 @@ class AttemptSerializer(serializers.Serializer):
     start_time = serializers.DateTimeField(allow_null=True)
     end_time = serializers.DateTimeField(allow_null=True)
     outcome = serializers.CharField(
-        help_text="A final status, retrying, pending (given back, nothing counted) or crashed."
+        help_text="A final status, retrying, pending (given back, nothing counted), scheduled "
+        "(snoozed, nothing counted) or crashed."
     )
+    snoozes = serializers.IntegerField(help_text="In a row, of which this is the last; mostly 0.")
     error_type = serializers.CharField()
     error = serializers.CharField()
     traceback = serializers.CharField(
@@ -171,6 +245,17 @@ class AttemptSerializer(serializers.Serializer):
     )
     cpu_time = serializers.FloatField(help_text="Seconds.")
     memory_usage = serializers.IntegerField(help_text="Bytes.")
+
+
+class ProgressSerializer(serializers.Serializer):
+    """How far a task is, as it said last."""
+
+    done = serializers.FloatField()
+    total = serializers.FloatField(allow_null=True)
+    note = serializers.CharField()
+    at = serializers.DateTimeField()
+    run = serializers.IntegerField()
+    attempt = serializers.IntegerField()
 
 
 class TaskSerializer(StatusSerializer):
@@ -186,14 +271,58 @@ class TaskSerializer(StatusSerializer):
     deadline = serializers.DateTimeField(allow_null=True)
     expires = serializers.DateTimeField(allow_null=True)
     retries = serializers.IntegerField(help_text="That it may have.")
-    backoff = serializers.FloatField(help_text="Seconds.")
+    backoff = JSONValueField(help_text="As a submit gives it.")
+    retry_on = serializers.ListField(
+        child=serializers.CharField(), help_text="Dotted paths of exceptions; none: all."
+    )
+    give_up_on = serializers.ListField(child=serializers.CharField())
     timeout = serializers.FloatField(help_text="Seconds; 0: no bound.")
+    tags = serializers.ListField(child=serializers.CharField())
+    unique = JSONValueField(help_text="As a submit gives it; null: it is not.")
+    debounce = serializers.FloatField(help_text="Seconds; 0: it did not wait.")
+    idempotency_key = serializers.CharField(help_text="Empty: it has none.")
+    rate = serializers.CharField(help_text="Most starts in some time; empty: no bound.")
+    concurrency = serializers.IntegerField(help_text="Most at once; 0: no bound.")
+    limit = serializers.CharField(help_text="What has these limits; empty: nothing.")
     run = serializers.IntegerField(help_text="Grows when a finished task is retried.")
     crashes = serializers.IntegerField(help_text="Of processes that ran it; no failures.")
     note = serializers.CharField(
         help_text="What holds it up, or ended it, where the status does not say so; or empty."
     )
+    progress = ProgressSerializer(allow_null=True, help_text="null: it told none.")
+    checkpoint = JSONValueField(help_text="The `state` that it saved last; null: none.")
     attempts = AttemptSerializer(many=True)
+
+
+class LineSerializer(serializers.Serializer):
+    at = serializers.DateTimeField()
+    level = serializers.CharField(help_text="Such as INFO.")
+    logger = serializers.CharField(help_text="Empty: told by `context.log`.")
+    text = serializers.CharField()
+    run = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+
+
+class LogSerializer(serializers.Serializer):
+    """What a task logged."""
+
+    task_id = serializers.CharField()
+    lines = LineSerializer(many=True, help_text="Oldest first.")
+    dropped = serializers.IntegerField(help_text="Older lines that are not kept.")
+
+
+class ReasonSerializer(serializers.Serializer):
+    code = serializers.CharField(help_text="For programs, such as `queue_paused` or `behind`.")
+    sentence = serializers.CharField(help_text="For people.")
+    numbers = serializers.DictField(help_text="What the sentence is made of.")
+
+
+class WhySerializer(serializers.Serializer):
+    """Why a task is where it is."""
+
+    task_id = serializers.CharField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    reasons = ReasonSerializer(many=True, help_text="The most telling first; never empty.")
 
 
 class RowSerializer(serializers.Serializer):
@@ -264,7 +393,7 @@ class TaskTypeSerializer(serializers.Serializer):
     queue = serializers.CharField()
     priority = serializers.IntegerField(help_text="1 to 10.")
     retries = serializers.IntegerField(help_text="That a submit gets which does not say.")
-    backoff = serializers.FloatField(help_text="Seconds.")
+    backoff = JSONValueField(help_text="As a submit gives it; kind `declared`: by its code.")
     timeout = serializers.FloatField(help_text="Seconds; 0: no bound.")
     is_async = serializers.BooleanField()
 
@@ -274,6 +403,7 @@ class QueueSerializer(serializers.Serializer):
     paused = serializers.BooleanField()
     ready = serializers.IntegerField()
     scheduled = serializers.IntegerField(help_text="Or waiting for a retry.")
+    waiting = serializers.IntegerField(help_text="For a place in a limit.")
     levels = serializers.DictField(child=serializers.IntegerField(), help_text="Ready, by level.")
 
 

@@ -1,7 +1,7 @@
 """From a validated request to tasks in the queue."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import enqueue, registry
 from .conf import conf
@@ -16,29 +16,40 @@ NAMES = {
     "args": "payload",
     "kwargs": "payload",
     "max_attempts": "retries",
+    "retry_on": "retryOn",
+    "give_up_on": "giveUpOn",
     "run_after": "runAfter",
+    "debounce_most": "debounceMost",
+    "idempotency_key": "idempotencyKey",
+    "limit_key": "limitKey",
 }
 
 
-def submit(task: Mapping[str, Any]) -> TaskMessage:
+class Submitted(NamedTuple):
+    """What became of a submit."""
+
+    id: str
+    is_new: bool  # or the task was there already, and stands for it
+
+
+def submit(task: Mapping[str, Any]) -> Submitted:
     """Submit one task. Raise as ``enqueue.submit`` does, and SubmitUnknown."""
-    message = _message(task)
-    _store([message])
-    return message
+    return store([message_of(task)], task.get("durability"))[0]
 
 
-def submit_all(tasks: Sequence[Mapping[str, Any]]) -> list[TaskMessage]:
+def submit_all(
+    tasks: Sequence[Mapping[str, Any]], durability: str | None = None
+) -> list[Submitted]:
     """Submit several tasks, all of them or none; errors by index."""
     messages, errors = [], {}
     for index, task in enumerate(tasks):
         try:
-            messages.append(_message(task))
+            messages.append(message_of(task))
         except InvalidCall as error:
             errors[str(index)] = error.errors
     if errors:
         raise InvalidCall({"tasks": errors})
-    _store(messages)
-    return messages
+    return store(messages, durability)
 
 
 def request_of(task: Mapping[str, Any]) -> TaskRequest:
@@ -57,6 +68,17 @@ def request_of(task: Mapping[str, Any]) -> TaskRequest:
         max_attempts=_max_attempts(task.get("retries"), task_type),
         backoff=task.get("backoff"),
         timeout=task.get("timeout"),
+        retry_on=task.get("retryOn"),
+        give_up_on=task.get("giveUpOn"),
+        tags=task.get("tags"),
+        unique=task.get("unique"),
+        debounce=task.get("debounce"),
+        debounce_most=task.get("debounceMost"),
+        idempotency_key=task.get("idempotencyKey"),
+        rate=task.get("rate"),
+        concurrency=task.get("concurrency"),
+        per=task.get("per"),
+        limit_key=task.get("limitKey"),
     )
 
 
@@ -70,18 +92,21 @@ def _max_attempts(retries: int | None, task_type: TaskType) -> int:
     return 1 + (retries_of(task_type) if retries is None else retries)
 
 
-def _message(task: Mapping[str, Any]) -> TaskMessage:
+def message_of(task: Mapping[str, Any]) -> TaskMessage:
+    """The task that a validated submit asks for. Raise InvalidCall with the API's names."""
     try:
         return enqueue.message_of(request_of(task))
     except InvalidCall as error:
         raise InvalidCall(_renamed(error.errors, task)) from error
 
 
-def _store(messages: Sequence[TaskMessage]) -> None:
+def store(messages: Sequence[TaskMessage], durability: str | None = None) -> list[Submitted]:
+    """Store tasks, all of them or none. Raise as ``enqueue.store`` does, and SubmitUnknown."""
     try:
-        enqueue.store(messages)
+        others = enqueue.store(messages, durability or conf().submit_durability)
     except UnknownOutcome as error:
         raise SubmitUnknown(str(error), [message.id for message in messages]) from error
+    return [Submitted(others.get(m.id, m.id), m.id not in others) for m in messages]
 
 
 def _renamed(errors: dict[str, list[str]], task: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -3,11 +3,14 @@
 from datetime import UTC
 from typing import Any
 
+from .backoff import shown_backoff
 from .message import Attempt, State, StoredTask, TaskMessage, level_of, moment
 from .models import TaskRecord
 from .note import note_of
+from .remarks import NOTHING, Line, Remarks
 from .results import attempts_of_run
 from .states import FINAL, Status
+from .unique import shown_unique
 
 NEVER = Attempt()
 
@@ -37,8 +40,8 @@ def status_of(task: StoredTask) -> dict[str, Any]:
     }
 
 
-def all_of(task: StoredTask) -> dict[str, Any]:
-    """What ``GET /api/tasks/{id}`` answers: everything that is known of a task."""
+def all_of(task: StoredTask, said: Remarks = NOTHING) -> dict[str, Any]:
+    """What ``GET /api/tasks/{id}`` answers: everything that is known of a task but its log."""
     message, state = task.message, task.state
     return status_of(task) | {
         "task_type": message.type,
@@ -51,12 +54,45 @@ def all_of(task: StoredTask) -> dict[str, Any]:
         "deadline": rfc3339(message.deadline_us),
         "expires": rfc3339(message.expires_us),
         "retries": message.max_attempts - 1,
-        "backoff": message.backoff,
+        "backoff": shown_backoff(message.backoff),
+        "retry_on": list(message.retry_on),
+        "give_up_on": list(message.give_up_on),
         "timeout": message.timeout,
+        "tags": list(message.tags),
+        "unique": shown_unique(message.unique),
+        "debounce": message.debounce,
+        "idempotency_key": message.idempotency_key,
+        "rate": message.rate,
+        "concurrency": message.concurrency,
+        "limit": message.limit_label,
         "run": state.run,
         "crashes": state.crashes,
         "note": note_of(state),
+        "progress": progress_of(said),
+        "checkpoint": said.state,
         "attempts": [_attempt(attempt) for attempt in state.attempts],
+    }
+
+
+def progress_of(said: Remarks) -> dict[str, Any] | None:
+    """How far a task is; None if it told nothing."""
+    progress = said.progress
+    return progress and {
+        "done": progress.done,
+        "total": progress.total,
+        "note": progress.note,
+        "at": rfc3339(progress.at_us),
+        "run": progress.run,
+        "attempt": progress.attempt,
+    }
+
+
+def log_of(task_id: str, said: Remarks) -> dict[str, Any]:
+    """What ``GET /api/tasks/{id}/log`` answers."""
+    return {
+        "task_id": task_id,
+        "lines": [_line(line) for line in said.log],
+        "dropped": said.dropped,
     }
 
 
@@ -84,6 +120,17 @@ def rfc3339(us: int) -> str | None:
     return at and at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def _line(line: Line) -> dict[str, Any]:
+    return {
+        "at": rfc3339(line.at_us),
+        "level": line.level,
+        "logger": line.logger,
+        "text": line.text,
+        "run": line.run,
+        "attempt": line.attempt,
+    }
+
+
 def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
@@ -92,6 +139,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "start_time": rfc3339(attempt.started_us),
         "end_time": rfc3339(attempt.ended_us),
         "outcome": attempt.outcome,
+        "snoozes": attempt.snoozes,
         "error_type": attempt.error_type,
         "error": attempt.error,
         "traceback": attempt.traceback,

@@ -6,6 +6,7 @@ from typing import Any
 from django.urls import URLPattern, path
 
 from . import views
+from .schedules import views as schedules
 
 
 def either(route: str, view: Callable[..., Any], name: str) -> list[URLPattern]:
@@ -19,10 +20,20 @@ urlpatterns = [
     *either("tasks/status", views.StatusView.as_view(), "task-status"),
     *either("tasks", views.TasksView.as_view(), "tasks"),
     *either("tasks/<str:task_id>", views.TaskView.as_view(), "task"),
+    *either("tasks/<str:task_id>/log", views.LogView.as_view(), "task-log"),
+    *either("tasks/<str:task_id>/why", views.WhyView.as_view(), "task-why"),
     *either("tasks/<str:task_id>/cancel", views.CancelView.as_view(), "task-cancel"),
     *either("tasks/<str:task_id>/retry", views.RetryView.as_view(), "task-retry"),
     *either("task-types", views.TaskTypesView.as_view(), "task-types"),
     *either("queues", views.QueuesView.as_view(), "queues"),
     *either("queues/<str:name>/pause", views.PauseView.as_view(), "queue-pause"),
     *either("queues/<str:name>/resume", views.ResumeView.as_view(), "queue-resume"),
+    *either("schedules", schedules.SchedulesView.as_view(), "schedules"),
+    *either("schedules/<str:name>", schedules.ScheduleView.as_view(), "schedule"),
+    *either("schedules/<str:name>/run", schedules.ScheduleRunView.as_view(), "schedule-run"),
+    *either("schedules/<str:name>/pause", schedules.SchedulePauseView.as_view(), "schedule-pause"),
+    *either(
+        "schedules/<str:name>/resume", schedules.ScheduleResumeView.as_view(), "schedule-resume"
+    ),
+    *either("schedules/<str:name>/firings", schedules.FiringsView.as_view(), "schedule-firings"),
 ]

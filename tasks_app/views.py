@@ -8,23 +8,26 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
+from rest_framework.status import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from rest_framework.views import APIView
 
-from . import actions, listing, registry, submission
+from . import actions, listing, lookup, registry, submission
+from .backoff import shown_backoff
 from .broker import broker
-from .broker.answers import QueueStats
 from .conf import conf
 from .fields import QUEUE
 from .listing import Wanted
-from .message import LEVELS, level_of
+from .message import level_of
 from .permissions import OPERATE, SUBMIT, VIEW
+from .queue_view import queue_shown
 from .registry import TaskType
-from .schema import TASK_ID, describe
+from .rest_view import OurRest
+from .schema import IDEMPOTENCY_KEY, TASK_ID, describe
 from .serializers import (
     BulkSerializer,
     BulkSubmittedSerializer,
     CancelledSerializer,
+    LogSerializer,
     PageQuerySerializer,
     PageSerializer,
     PausedSerializer,
@@ -35,11 +38,14 @@ from .serializers import (
     SubmittedSerializer,
     TaskSerializer,
     TaskTypeSerializer,
+    WhySerializer,
 )
-from .task_view import all_of, row_of, status_of
+from .task_view import all_of, log_of, row_of, status_of
+from .unique import idempotency_error
+from .why import explain
 
 
-class ApiView(APIView):
+class ApiView(OurRest, APIView):
     """``needs`` names the permission for each method; see ``permissions.MayDo``."""
 
     needs: dict[str, str] = {}
@@ -78,22 +84,40 @@ class ApiView(APIView):
 class SubmitView(ApiView):
     needs = {"POST": SUBMIT}
 
-    @describe(SubmittedSerializer, 400, 413, code=201, body=SubmitSerializer)
+    @describe(
+        SubmittedSerializer, 400, 409, 413,
+        code=201, also=200, body=SubmitSerializer, parameters=[IDEMPOTENCY_KEY],
+    )  # fmt: skip
     def post(self, request: Request) -> Response:
-        """Submit a task."""
-        message = submission.submit(self.validated(SubmitSerializer, self.body()))
-        return Response({"taskId": message.id, "status": "queued"}, HTTP_201_CREATED)
+        """Submit a task; 200 if it was there already."""
+        (task,) = with_key(request, [self.validated(SubmitSerializer, self.body())])
+        submitted = submission.submit(task)
+        answer = {"taskId": submitted.id, "status": "queued"}
+        if submitted.is_new:
+            return Response(answer, HTTP_201_CREATED)
+        return Response(answer | {"duplicate": True})
 
 
 class BulkView(ApiView):
     needs = {"POST": SUBMIT}
 
-    @describe(BulkSubmittedSerializer, 400, 413, code=201, body=BulkSerializer)
+    @describe(
+        BulkSubmittedSerializer, 400, 409, 413,
+        code=201, also=200, body=BulkSerializer, parameters=[IDEMPOTENCY_KEY],
+    )  # fmt: skip
     def post(self, request: Request) -> Response:
         """Submit up to 1,000 tasks, all of them or none; errors by index."""
-        tasks = self.validated(BulkSerializer, self.body())["tasks"]
-        ids = [message.id for message in submission.submit_all(tasks)]
-        return Response({"taskIds": ids, "status": "queued"}, HTTP_201_CREATED)
+        asked = self.validated(BulkSerializer, self.body())
+        tasks = with_key(request, asked["tasks"])
+        submitted = submission.submit_all(tasks, asked.get("durability"))
+        answer = {"taskIds": [each.id for each in submitted], "status": "queued"}
+        duplicates = [n for n, each in enumerate(submitted) if not each.is_new]
+        if not duplicates:
+            return Response(answer, HTTP_201_CREATED)
+        is_news = len(duplicates) < len(submitted)
+        return Response(
+            answer | {"duplicates": duplicates}, HTTP_201_CREATED if is_news else HTTP_200_OK
+        )
 
 
 class StatusView(ApiView):
@@ -123,7 +147,27 @@ class TaskView(ApiView):
     @describe(TaskSerializer, 404)
     def get(self, request: Request, task_id: str) -> Response:
         """Tell everything about a task, its attempts too."""
-        return Response(all_of(actions.must_find(task_id)))
+        task = actions.must_find(task_id)
+        return Response(all_of(task, lookup.find_remarks(task_id, task.state)))
+
+
+class LogView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(LogSerializer, 404)
+    def get(self, request: Request, task_id: str) -> Response:
+        """Give the newest lines that a task logged, in all of its attempts."""
+        task = actions.must_find(task_id)
+        return Response(log_of(task_id, lookup.find_remarks(task_id, task.state)))
+
+
+class WhyView(ApiView):
+    needs = {"GET": VIEW}
+
+    @describe(WhySerializer, 404)
+    def get(self, request: Request, task_id: str) -> Response:
+        """Say why a task does not run, or what became of it: in words, most telling first."""
+        return Response(explain(task_id).to_json())
 
 
 class CancelView(ApiView):
@@ -161,7 +205,7 @@ class QueuesView(ApiView):
     @describe(QueueSerializer(many=True))
     def get(self, request: Request) -> Response:
         """List the queues and what waits in them."""
-        return Response([_queue(queue) for queue in broker().stats().queues])
+        return Response([queue_shown(queue) for queue in broker().stats().queues])
 
 
 class PauseView(ApiView):
@@ -194,27 +238,33 @@ class NoSuchView(ApiView):
     get = options = http_method_not_allowed
 
 
+def with_key(request: Request, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tasks with the header's key, and their index if they are several, unless they have their own.
+
+    Raise ValidationError.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return tasks
+    if len(key) > 1 and key[0] == key[-1] == '"':  # as HTTP writes a text
+        key = key[1:-1]
+    if sentence := idempotency_error(key):
+        raise ValidationError({"Idempotency-Key": [sentence]})
+    if len(tasks) == 1:
+        return [{"idempotencyKey": key, **tasks[0]}]
+    return [{"idempotencyKey": f"{key}#{n}", **task} for n, task in enumerate(tasks)]
+
+
 def _type(task_type: TaskType) -> dict[str, Any]:
-    backoff = task_type.backoff
     return {
         "name": task_type.name,
         "description": task_type.doc,
         "queue": task_type.queue,
         "priority": level_of(task_type.priority),
         "retries": submission.retries_of(task_type),
-        "backoff": conf().backoff_seconds if backoff is None else backoff,
+        "backoff": shown_backoff(task_type.options.get("backoff", conf().backoff_seconds)),
         "timeout": task_type.timeout or 0.0,
         "is_async": task_type.is_async,
-    }
-
-
-def _queue(queue: QueueStats) -> dict[str, Any]:
-    return {
-        "name": queue.name,
-        "paused": queue.is_paused,
-        "ready": queue.ready,
-        "scheduled": queue.scheduled,
-        "levels": {str(level): queue.levels[level - 1] for level in LEVELS},
     }
 
 

@@ -26,9 +26,15 @@ if _var is None:
 
 
 from dtps_site.settings import *  # noqa: E402, F403
-from dtps_site.settings import DATABASES, INSTALLED_APPS, VAR_DIR  # noqa: E402
+from dtps_site.settings import DATABASES, INSTALLED_APPS, TASKS, VAR_DIR  # noqa: E402
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.sample"]
+
+# Most tests run in a transaction that is rolled back, where nothing of an outbox would be pushed.
+# test_outbox.py, test_sweeper.py and the tests of real processes have the default.
+TASKS = {
+    "default": {**TASKS["default"], "OPTIONS": {"ENQUEUE": "direct"}},
+}
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

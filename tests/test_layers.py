@@ -13,6 +13,7 @@ GROUPS = [
     {"live", "supervisor"},
     {"agent", "doctor"},
     {"api"},
+    {"cli"},
     {"management"},
 ]
 FILES = sorted(file for layer in LAYERS for file in (ROOT / layer).rglob("*.py"))

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 class WebServer:
     """Serves on a free port of 127.0.0.1, the same one after every start."""
 
-    def __init__(self, environment, log):
+    def __init__(self, environment, log, application="dtps_site.asgi:application", directory=ROOT):
+        self.application, self.directory = application, directory
         self.environment = {**os.environ, **environment}
         self.log = Path(log)
         self.process = None
@@ -29,8 +30,8 @@ class WebServer:
             listener.listen(128)
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "daphne", "--fd", str(listener.fileno()),
-                 "dtps_site.asgi:application"],
-                cwd=ROOT, env=self.environment, pass_fds=[listener.fileno()],
+                 self.application],
+                cwd=self.directory, env=self.environment, pass_fds=[listener.fileno()],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 

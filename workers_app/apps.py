@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from . import checks  # noqa: F401  registers them
+
 
 class WorkersConfig(AppConfig):
     name = "workers_app"

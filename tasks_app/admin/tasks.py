@@ -14,12 +14,13 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
-from .. import actions
-from ..exceptions import TaskSystemError
+from .. import actions, lookup
+from ..exceptions import QueueUnavailable, TaskSystemError
 from ..message import Attempt
 from ..models import TaskRecord, moment
 from ..note import note_of
 from ..permissions import OPERATE
+from ..remarks import NOTHING, Line, Remarks
 from ..states import FINAL, HELD, OPEN, Status
 from .filters import LevelFilter, QueueFilter, StatusFilter, TypeFilter
 from .keyset import KeysetMixin
@@ -55,7 +56,8 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
     readonly_fields = (
         "id", "type_shown", "queue_shown", "level", "status_now", "note", "source", "worker_shown",
         "submitted", "started", "finished", "waited", "took", "due", "expires", "late",
-        "failed_times", "run", "arguments", "result",
+        "failed_times", "run", "tags", "progress", "arguments", "result", "checkpoint",
+        "log",
     )  # fmt: skip
     fieldsets = (
         (
@@ -79,11 +81,13 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
                     ("submitted", "started", "finished"),
                     ("waited", "took", "worker_shown"),
                     ("due", "expires", "late"),
-                    ("failed_times", "run"),
+                    ("failed_times", "run", "progress"),
+                    "tags",
                 )
             },
         ),
         (_("Input and output"), {"fields": ("arguments", "result")}),
+        (_("What it said"), {"fields": ("checkpoint", "log")}),
     )
 
     def has_operate_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -99,6 +103,7 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
         task = super().get_object(request, *args, **kwargs)
         if task is not None:
             lay_over([task])
+            task.said = _said(task)
         return task
 
     def complete(self, rows: list[TaskRecord]) -> None:
@@ -177,6 +182,12 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
         known = stored(task)
         return clock(moment(known.message.deadline_us)) if known else NONE
 
+    @display(description=_("tags"))
+    def tags(self, task: TaskRecord) -> str:
+        known = stored(task)
+        words = ", ".join(known.message.tags) if known else ""
+        return isolated(words) if words else NONE
+
     @display(description=_("expires"))
     def expires(self, task: TaskRecord) -> str:
         known = stored(task)
@@ -209,6 +220,23 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
         if not done or known.state.status != Status.COMPLETED:
             return NONE
         return block(pretty(done[-1].result))
+
+    @display(description=_("progress"))
+    def progress(self, task: TaskRecord) -> str:
+        far = task.said.progress
+        if far is None:
+            return NONE
+        total = "" if far.total is None else f" / {far.total:g}"
+        return isolated(f"{far.done:g}{total} {far.note}".rstrip())
+
+    @display(description=_("checkpoint"))
+    def checkpoint(self, task: TaskRecord) -> str:
+        return NONE if task.said.state is None else block(pretty(task.said.state))
+
+    @display(description=_("log"))
+    def log(self, task: TaskRecord) -> str:
+        lines = [_line(line) for line in task.said.log]
+        return block(cut("\n".join(lines))) if lines else NONE
 
     # --- orders ---
 
@@ -249,6 +277,18 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
     ) -> HttpResponse:
         _tell(request, _cancel([object_id], request.user))
         return _back_to(request, object_id)
+
+
+def _said(task: TaskRecord) -> Remarks:
+    """What the task said of itself; without Redis, as far as the history knows."""
+    try:
+        return lookup.find_remarks(task.pk)
+    except QueueUnavailable:
+        return lookup.recorded_remarks([task.pk]).get(task.pk, NOTHING)
+
+
+def _line(line: Line) -> str:
+    return " ".join(filter(None, (clock(moment(line.at_us)), line.level, line.logger, line.text)))
 
 
 Report = list[tuple[int, str]]  # level and sentence

@@ -45,6 +45,9 @@ class Seen:
     is_held: bool = False  # by the owner in its state
     is_listed: bool = True  # its queue is on the list of queues
     is_aside: bool = False  # a purge has put it aside
+    is_waiting: bool = False  # among those of its queue that wait for a limit
+    is_in_line: bool = False  # of its limit
+    is_admitted: bool = False  # by its limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,18 @@ class Line:
     expiring: tuple[str, float] | None  # the first of those that expire
     look_at_ms: float | None  # when the promoter will look
     overdue: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """The key of a limit at one moment."""
+
+    key: str
+    label: str
+    head: str  # the first task in its line; "": nobody waits
+    room: int  # how many more could be admitted
+    look_at_ms: float | None  # when it is looked at for a token
+    now_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +215,17 @@ class Live:
         now_ms, answers = self._look("holders", SOME_IDS, *words)
         return [_holder(each, now_ms, *a) for each, a in zip(executors, answers, strict=True)]
 
+    def limits(self, names: Sequence[str]) -> list[Limit]:
+        """The keys of some limits."""
+        now_ms, answers = self._look("limits", *names)
+        return [
+            Limit(
+                key=key, label=_text(label), head=_text(head), room=room,
+                look_at_ms=_number(look_at), now_ms=now_ms,
+            )
+            for key, (label, head, room, look_at) in zip(names, answers, strict=True)
+        ]  # fmt: skip
+
     def uptime_ms(self) -> int:
         """For how long the server has been up: leases from before that mean little."""
         found = re.search(rb"uptime_in_seconds:(\d+)", self.call("INFO", "server"))
@@ -256,7 +282,7 @@ def _bytes(given: Any) -> Any:
 
 def _seen(
     task_id: str, definition: bytes, state: bytes, rank: bytes, due: bytes, expires: bytes,
-    held: bytes, listed: bytes, aside: bytes,
+    held: bytes, listed: bytes, aside: bytes, waiting: bytes, line: bytes, admitted: bytes,
 ) -> Seen:  # fmt: skip
     return Seen(
         id=task_id,
@@ -268,6 +294,9 @@ def _seen(
         is_held=bool(held),
         is_listed=bool(listed),
         is_aside=bool(aside),
+        is_waiting=bool(waiting),
+        is_in_line=bool(line),
+        is_admitted=bool(admitted),
     )
 
 

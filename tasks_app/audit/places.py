@@ -24,6 +24,8 @@ def misplaced(seen: Seen, message: TaskMessage, state: State, shard: int) -> Ite
         yield from _waiting(seen, message, state)
     elif state.status in FINAL:
         yield from _final(seen, state)
+    if not seen.is_aside and len(_queued(seen)) < 2:
+        yield from _limited(seen, message, state)
     if state.owner and state.status not in HELD:
         yield _wrong("G2", seen, "owner", f"is {state.status}, but names {state.owner} as owner")
 
@@ -39,6 +41,8 @@ def _held(seen: Seen, state: State) -> Iterator[Finding]:
 
 def _waiting(seen: Seen, message: TaskMessage, state: State) -> Iterator[Finding]:
     wanted, found = WAITS_IN[state.status], _queued(seen)
+    if seen.is_waiting and wanted == "ready" and message.limit:
+        wanted = "waiting"  # its state tells no more than that it is pending
     if not found and not seen.is_aside:
         yield _wrong("G1", seen, "nowhere", f"is {state.status}, but stands in no queue")
         return
@@ -48,10 +52,26 @@ def _waiting(seen: Seen, message: TaskMessage, state: State) -> Iterator[Finding
     if found and not seen.is_listed:
         said = f"waits in queue {message.queue}, which is not on the list of queues"
         yield _wrong("G2", seen, "unlisted", said)
-    if found == ["ready"] and seen.rank != _rank_in(seen.definition):
+    if found == ["ready"] and not message.limit and seen.rank != _rank_in(seen.definition):
         yield _wrong("G2", seen, "rank", "stands at another rank than its definition says")
     if found and message.expires_us and seen.expires_ms is None:
         yield _wrong("G7", seen, "never-expires", "expires, but the promoter will not hear of it")
+
+
+def _limited(seen: Seen, message: TaskMessage, state: State) -> Iterator[Finding]:
+    """What is wrong with how its limit counts it."""
+    is_admitted = bool(message.limit) and (state.status in HELD or seen.rank is not None)
+    if seen.is_admitted != is_admitted:
+        said = "is not counted by its limit" if is_admitted else "is counted by its limit"
+        yield _wrong("G8", seen, "counted", f"{said}, though it {_is(is_admitted)} in use")
+    if seen.is_in_line != seen.is_waiting:
+        said = "waits for its limit" if seen.is_waiting else "stands in the line of its limit"
+        other = "stand in its line" if seen.is_waiting else "wait for it"
+        yield _wrong("G2", seen, "line", f"{said}, and does not {other}")
+
+
+def _is(so: bool) -> str:
+    return "is" if so else "is not"
 
 
 def _final(seen: Seen, state: State) -> Iterator[Finding]:
@@ -61,8 +81,12 @@ def _final(seen: Seen, state: State) -> Iterator[Finding]:
 
 
 def _queued(seen: Seen) -> list[str]:
-    places = {"ready": seen.rank, "scheduled": seen.due_ms}
-    return [place for place, score in places.items() if score is not None]
+    places = {
+        "ready": seen.rank is not None,
+        "scheduled": seen.due_ms is not None,
+        "waiting": seen.is_waiting,
+    }
+    return [place for place, is_there in places.items() if is_there]
 
 
 def _rank_in(definition: bytes) -> float:

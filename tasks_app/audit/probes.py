@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from ..states import FINAL
 from . import compared, places, register, story, texts
 from .findings import Finding, Position
 from .live import STEP, Holder, Live, Seen
 from .probe import Probe
 from .record import Record, Row
-from .record_probes import LedgerProbe, QuarantineProbe, RecordProbe
+from .record_probes import LedgerProbe, OutboxProbe, QuarantineProbe, RecordProbe
 
 
 class KeyProbe(Probe):
@@ -20,8 +21,12 @@ class KeyProbe(Probe):
         self._live = live
         self.queues: set[str] = set()  # escaped
         self.sets: set[tuple[str, str]] = set()  # name of a sorted set of tasks, its queue
+        self.lists: set[tuple[str, str, str]] = set()  # kind, name and home of a set of tasks
+        self.lines: set[tuple[str, str]] = set()  # name of the line of a limit, its key
+        self.limits: set[str] = set()  # keys of limits
         self.executors: set[str] = set()  # that hold something
         self.teams: set[str] = set()  # workers that have executors
+        self.unique: set[str] = set()  # names of unique keys that do not end by themselves
 
     def subjects(self) -> Iterator[list[str]]:
         yield from self._live.names()
@@ -31,6 +36,8 @@ class KeyProbe(Probe):
             yield from register.misnamed(key)
             if key.type == register.type_of(key.name):
                 self._note(key.name)
+                if key.name.startswith("unique:") and key.ttl_ms == -1:
+                    self.unique.add(key.name)
                 yield from register.endless(key)
 
     def _note(self, name: str) -> None:
@@ -38,6 +45,14 @@ class KeyProbe(Probe):
             self.queues.add(found["queue"])
             if found["part"] in ("ready", "scheduled"):
                 self.sets.add((name, found["queue"]))
+            elif found["part"] == "waiting":
+                self.lists.add(("waiting", name, found["queue"]))
+        elif found := register.LIMIT.fullmatch(name):
+            self.limits.add(found["key"])
+            if found["part"] == "line":
+                self.lines.add((name, found["key"]))
+            elif found["part"]:
+                self.lists.add(("admitted", name, found["key"]))
         elif name.startswith("held:"):
             self.executors.add(name.removeprefix("held:"))
         elif name.startswith("executors:"):
@@ -108,12 +123,19 @@ class StrayProbe(Probe):
         for name, queue in sorted(self._keys.sets):
             for members in self._live.members(name):
                 yield [("queue", name, queue, member) for member in members]
+        for name, key in sorted(self._keys.lines):
+            for members in self._live.members(name):
+                yield [("line", name, key, member) for member in members]
+        for kind, name, home in sorted(self._keys.lists):
+            for members in self._live.listed(name):
+                yield [(kind, name, home, member) for member in members]
         for executor in sorted(self._keys.executors):
             name = f"held:{executor}"
             for fields in self._live.fields(name):
                 yield [("held", name, executor, task_id) for task_id in fields]
-        for fields in self._live.fields("states"):
-            yield [("states", "states", "", task_id) for task_id in fields]
+        for name in ("states", "marks"):
+            for fields in self._live.fields(name):
+                yield [("states", name, "", task_id) for task_id in fields]
 
     def look(self, subjects: Sequence[tuple[str, str, str, str]]) -> Iterator[Finding]:
         containers = defaultdict(list)
@@ -130,6 +152,9 @@ class StrayProbe(Probe):
 
 _STRAY = {
     "queue": lambda name, home: f"stands in {name}, but its queue is {home}",
+    "waiting": lambda name, home: f"stands in {name}, but its queue is {home}",
+    "line": lambda name, home: f"stands in {name}, but its limit is {home or 'none'}",
+    "admitted": lambda name, home: f"is counted in {name}, but its limit is {home or 'none'}",
     "held": lambda name, home: (
         f"is held by {name.removeprefix('held:')}, but its state names {home or 'nobody'} as owner"
     ),
@@ -173,6 +198,28 @@ class TokenProbe(Probe):
         return found is not None and found.decode(errors="replace") == token
 
 
+class UniqueProbe(Probe):
+    """G8: unique keys of tasks that are over or gone."""
+
+    def __init__(self, live: Live, keys: KeyProbe):
+        self._live = live
+        self._keys = keys
+
+    def subjects(self) -> Iterator[list[str]]:
+        yield from _slices(sorted(self._keys.unique))
+
+    def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
+        for name in subjects:
+            value = self._live.call("GET", self._live.key(name))
+            if value is None:
+                continue
+            owner = value.decode(errors="replace").partition(" ")[0]
+            (seen,) = self._live.tasks([owner])
+            if not seen.definition or seen.state.partition(b"|")[0].decode() in FINAL:
+                said = f"is still taken by task {owner}, which is over"
+                yield Finding(kind="G8", subject=name, code="unique", said=said, mark=owner)
+
+
 class QueueProbe(Probe):
     """G7, G8: every queue, as the promoter and the submit see it."""
 
@@ -186,6 +233,21 @@ class QueueProbe(Probe):
     def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
         for line in self._live.lines(subjects):
             yield from register.neglected(line)
+
+
+class LimitProbe(Probe):
+    """G7: every limit, as those see it that wait for it."""
+
+    def __init__(self, live: Live, keys: KeyProbe):
+        self._live = live
+        self._keys = keys
+
+    def subjects(self) -> Iterator[list[str]]:
+        yield from _slices(sorted(self._keys.limits))
+
+    def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
+        for limit in self._live.limits(subjects):
+            yield from register.kept_waiting(limit)
 
 
 class HolderProbe(Probe):
@@ -268,10 +330,13 @@ def probes(shards: Sequence[Live], record: Record) -> Iterator[Probe]:
         yield LedgerProbe(live, record)
         yield HolderProbe(live, keys)
         yield QueueProbe(live, keys)
+        yield LimitProbe(live, keys)
         yield StreamProbe(live)
         yield ListProbe(live, keys)
         yield TokenProbe(live, keys)
+        yield UniqueProbe(live, keys)
         yield TaskProbe(live, others, record)
         yield StrayProbe(live, keys)
     yield RecordProbe(shards, record)
+    yield OutboxProbe()
     yield QuarantineProbe(record)

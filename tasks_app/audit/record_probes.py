@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from .. import outbox
+from ..message import now_us
 from . import rows
 from .findings import Finding
 from .live import Live
 from .probe import Probe
-from .record import Record
+from .record import STEP, Record
 
 
 class RecordProbe(Probe):
@@ -59,6 +61,33 @@ class LedgerProbe(Probe):
             elif change > last:
                 said = f"Redis ends at change {last}, but the record knows of {change}: rolled back"
                 yield Finding(kind="G5", subject=subject, code="rollback", said=said, at=shard)
+
+
+class OutboxProbe(Probe):
+    """G7: what was committed long ago and has not reached Redis."""
+
+    def subjects(self) -> Iterator[list[tuple[str, str]]]:
+        for database in outbox.databases():
+            late = outbox.rows(database).filter(created_us__lt=_late_us()).order_by("id")
+            after = ""
+            while some := list(late.filter(id__gt=after).values_list("id", flat=True)[:STEP]):
+                yield [(database, task_id) for task_id in some]
+                after = some[-1]
+
+    def look(self, subjects: Sequence[tuple[str, str]]) -> Iterator[Finding]:
+        for database in {database for database, _ in subjects}:
+            ids = [task_id for of, task_id in subjects if of == database]
+            late = outbox.rows(database).filter(id__in=ids, created_us__lt=_late_us())
+            for task_id, tries, reason in late.values_list("id", "tries", "reason"):
+                said = "was committed over a minute ago and is still in the outbox"
+                said += f": {reason}" if tries else "; does a coordinator lead?"
+                yield Finding(
+                    kind="G7", subject=task_id, code="outbox", said=said, at=(database, task_id)
+                )
+
+
+def _late_us() -> int:
+    return now_us() - outbox.LATE_SECONDS * 1_000_000
 
 
 class QuarantineProbe(Probe):

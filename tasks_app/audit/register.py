@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ..conf import conf
 from ..message import escaped, unescaped
 from .findings import Finding
-from .live import Holder, Key, Line
+from .live import OVERDUE_MS, Holder, Key, Limit, Line
 
 MARGIN_MS = 10_000  # beyond two leases: a new leader lets one pass, then reaps once a second
 MOST_HANDED = 1000  # tasks of one claim, which may come back into a queue that is full again
@@ -14,30 +14,39 @@ CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 # The beginning of a key's name -> its type; None: whatever it may be.
 TYPES = {
-    "payloads": "hash", "states": "hash", "changes": "stream", "counters": "hash",
+    "payloads": "hash", "states": "hash", "changes": "stream", "counters": "hash", "marks": "hash",
+    "rated": "set", "parked": "zset",
+    "remarks": "hash",
     "queues": "set", "paused": "set", "due": "zset", "offers": "hash", "aside": "list",
     "workers": "hash", "agents": "hash", "workers:leases": "zset", "agents:leases": "zset",
     "samples": "list", "takers": "hash", "arrivals": "hash", "demand": "hash",
     "decisions": "list", "epoch": "string", "gate": "string", "term": "string",
-    "leader": "string", "recorded": "string",
+    "leader": "string", "recorded": "string", "confirmed": "string",
 }  # fmt: skip
 TYPES_BELOW = {
     "held:": "hash", "wake:": "list", "executors:": "set", "aside:": "zset", "reply:": "string",
     "workers:orders:": "list", "agents:orders:": "list", "workers:bell:": "list",
-    "agents:bell:": "list", "answer:": "list", "hold:": "string",
+    "agents:bell:": "list", "answer:": "list", "hold:": "string", "unique:": "string",
+    "promise:": "string",
 }  # fmt: skip
-QUEUE = re.compile(r"q:(?P<queue>[^:]*):(?P<part>ready|scheduled|expiring|idle)")
+QUEUE = re.compile(r"q:(?P<queue>[^:]*):(?P<part>ready|scheduled|expiring|idle|waiting)")
+LIMIT = re.compile(r"limit:(?P<key>[^:]*)(?::(?P<part>line|admitted|reserved))?")
+LIMIT_TYPES = {None: "hash", "line": "zset", "admitted": "set", "reserved": "set"}
 
 # Lists that end by themselves -> the most that may lie on one. Others are never looked at again.
 PASSING = {"wake:": 1000, "workers:orders:": 1000, "agents:orders:": 1000, "workers:bell:": 1,
-           "agents:bell:": 1, "answer:": 100, "reply:": 0}  # fmt: skip
+           "agents:bell:": 1, "answer:": 100, "reply:": 0, "promise:": 0}  # fmt: skip
 BOUNDED = {"samples": 900, "decisions": 200}
 
 
 def type_of(name: str) -> str | None:
     """The type that a key should have; None for one that this audit does not know."""
+    if name.endswith(":waiting") and name.startswith(("q:", "aside:")):
+        return "set"
     if QUEUE.fullmatch(name):
         return "zset"
+    if found := LIMIT.fullmatch(name):
+        return LIMIT_TYPES[found["part"]]
     below = (kind for start, kind in TYPES_BELOW.items() if name.startswith(start))
     return TYPES.get(name) or next(below, None)
 
@@ -89,6 +98,19 @@ def neglected(line: Line) -> Iterator[Finding]:
 
 def _first_of(line: Line) -> str:
     return min(filter(None, (line.due, line.expiring)), key=lambda head: head[1])[0]
+
+
+def kept_waiting(limit: Limit) -> Iterator[Finding]:
+    """Tasks that wait for a limit that has room, or for a token when nobody will look."""
+    if limit.head and limit.room and limit.look_at_ms is None:
+        said = f"has room for {limit.room:,} more, and task {limit.head} waits for it"
+        yield _wrong("G7", f"limit {limit.label}", "room", said, at=limit.key, mark=limit.head)
+    elif limit.look_at_ms and limit.now_ms - limit.look_at_ms > OVERDUE_MS:
+        late = (limit.now_ms - limit.look_at_ms) / 1000
+        said = f"has a token since {late:,.0f} s, and is not looked at; does a coordinator lead?"
+        yield _wrong(
+            "G7", f"limit {limit.label}", "parked", said, at=limit.key, mark=limit.look_at_ms
+        )
 
 
 def abandoned(holder: Holder, uptime_ms: int) -> Iterator[Finding]:

@@ -12,9 +12,21 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     token: str
-    outcome: str  # "completed", "failed", "retry" or "released"
+    outcome: str  # "completed", "failed", "retry", "released", "snoozed", "snoozed_again"
     pause_ms: int = 0  # before a retry or a released task may start
     line: bytes = b""  # one Attempt, encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a task says of itself that is not known yet; nothing is as it was."""
+
+    id: str
+    token: str
+    serial: int = 0  # of the lines: these are added once
+    progress: bytes = b""  # JSON
+    checkpoint: bytes = b""  # JSON
+    lines: bytes = b""  # JSON, each with a newline at its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +48,28 @@ class QueueStats:
     is_paused: bool
     scheduled: int  # scheduled or retrying
     levels: tuple[int, ...]  # ready tasks at level 1, 2, ..., 10
+    waiting: int = 0  # for a place in a limit
 
     @property
     def ready(self) -> int:
         return sum(self.levels)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit of a task's key, and how much of it is used up."""
+
+    label: str  # whose it is
+    kind: str  # "concurrency" or "rate"
+    in_use: int  # admitted tasks; or tokens that are spent or reserved
+    of: int
+    ahead: int | None  # tasks that wait before it; None: it does not wait for a place
+    next_at_ms: int | None = None  # of a rate with no token left: when it has one, if it is known
+    per: str = ""  # of a rate: as it was declared
+
+    @property
+    def is_full(self) -> bool:
+        return self.in_use >= self.of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +98,20 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one task stands, and how its queue is."""
+
+    at_ms: int  # the server's clock
+    is_known: bool  # to Redis; a final task is forgotten once it is recorded
+    is_paused: bool  # its queue
+    ahead: int | None  # tasks of its queue that go first; None: it is not ready
+    due_ms: int | None  # None: it is not scheduled
+    demand: dict  # what the leader tells of the queue; may be nothing
+    unrecorded: int  # changes that wait for the recorder
+    gate: str  # run id of the server that a leader has found sound; "" if none has looked
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What changed since the recorder last acknowledged."""
 
@@ -93,6 +137,7 @@ class Recorded:
     definition: bytes
     state: bytes
     is_final: bool
+    remarks: bytes = b""  # as remarks.py has them in one text
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ..conf import conf
 from ..exceptions import (
     DuplicateTask,
     InvalidCall,
+    KeyReused,
     LostLead,
     QueueFull,
     QueueUnavailable,
@@ -31,15 +32,18 @@ from ..message import (
     now_us,
     ranks_of,
 )
+from ..remarks import Remarks
 from ..states import Status
 from . import keys, wire
-from .answers import Changes, Exchange, Recorded, Settlement, Stats
+from .answers import Changes, Exchange, Limit, Recorded, Remark, Settlement, Standing, Stats
 from .connection import Link, link, run_id_in
+from .durability import FAST, must_be_possible
 from .fleet import Fleet
 from .glance import Glance
 from .scripts import script
 from .wire import MOST_A_CALL
 
+MOST_REMARKS = 100  # tasks a call: their logs may be long
 LOOK_SECONDS = 0.3  # for a look whether a submit took effect: its caller has waited for long
 IDLE_MS = 2500  # an executor blocks for at most 2 s, then claims anyway
 
@@ -60,9 +64,14 @@ class Broker:
         """The same broker, for the leader of a term."""
         return type(self)(self.link, term)
 
-    def run(self, name: str, shard: int, *arguments: Any) -> Any:
-        """Run the operation ``name`` on one shard."""
-        return self.link.run(script(name), keys.anchor(shard), *arguments)
+    def run(self, name: str, shard: int, *arguments: Any, durability: str = FAST) -> Any:
+        """Run the operation ``name`` on one shard.
+
+        Raise UnknownOutcome if what it wrote was not confirmed to be so durable.
+        """
+        if durability == FAST:
+            return self.link.run(script(name), keys.anchor(shard), *arguments)
+        return self.link.run_confirmed(script(name), keys.anchor(shard), *arguments, by=durability)
 
     def run_as_leader(self, name: str, shard: int, *arguments: Any) -> Any:
         """The same for one that a leader alone may do. Raise LostLead."""
@@ -75,37 +84,80 @@ class Broker:
 
     # --- in ---
 
-    def submit(self, message: TaskMessage, *, not_after_ms: int = 0) -> None:
-        """Store one task. Raises as ``submit_many`` does."""
-        self.submit_many([message], not_after_ms=not_after_ms)
+    def submit(self, message: TaskMessage, *, not_after_ms: int = 0, durability: str = FAST) -> str:
+        """Store one task; return its id, or that of the one that stands for it.
 
-    def submit_many(self, messages: Sequence[TaskMessage], *, not_after_ms: int = 0) -> None:
+        Raises as ``submit_many`` does.
+        """
+        others = self.submit_many([message], not_after_ms=not_after_ms, durability=durability)
+        return others.get(message.id, message.id)
+
+    def submit_many(
+        self,
+        messages: Sequence[TaskMessage],
+        *,
+        not_after_ms: int = 0,
+        durability: str = FAST,
+        promised: bool = False,
+    ) -> dict[str, str]:
         """Store up to 1,000 tasks, all of them or none; their queues must share a shard.
 
-        Raise DuplicateTask, QueueFull, TooLate, InvalidCall, or UnknownOutcome if the answer was
-        lost, unless a look at Redis shows that it took effect.
+        Return of each that was not stored, since another one stands for it (see unique.py), its
+        id and the other's. But if the ids are ``promised`` already, such a task is stored too, as
+        cancelled: whoever has its id learns of it so.
+
+        Raise DuplicateTask, QueueFull, TooLate, InvalidCall, NotDurable, or UnknownOutcome if the
+        answer was lost, unless a look at Redis shows that it took effect, and if that it is as
+        durable as asked (see durability.py) was not confirmed.
         """
         if len(messages) > MOST_A_CALL:
             raise InvalidCall({"tasks": [f"At most {MOST_A_CALL} tasks a call."]})
         in_shards = {keys.shard_of(message.queue) for message in messages}
         if len(in_shards) > 1:
             raise InvalidCall({"queue": ["The tasks of one call must be in queues of one shard."]})
-        if messages:
-            self._submit(in_shards.pop(), messages, not_after_ms)
+        if not messages:
+            return {}
+        return self._submit(in_shards.pop(), messages, not_after_ms, durability, promised)
 
-    def _submit(self, shard: int, messages: Sequence[TaskMessage], not_after_ms: int) -> None:
+    def _submit(
+        self,
+        shard: int,
+        messages: Sequence[TaskMessage],
+        not_after_ms: int,
+        durability: str,
+        promised: bool,
+    ) -> dict[str, str]:
+        if durability != FAST:
+            must_be_possible(self.link, durability)
         arguments: list[Any] = [
-            not_after_ms, conf().max_queue_depth, conf().max_recorder_lag, conf().max_queues
+            not_after_ms, conf().max_queue_depth, conf().max_recorder_lag, conf().max_queues, b"",
+            int(promised),
         ]  # fmt: skip
         for message in messages:
-            arguments += (message.id, message.encode(), -(-message.run_after_us // 1000))
+            mark = message.marks()
+            if mark and not arguments[4]:
+                arguments[4] = _another()
+            at_ms = -(-message.run_after_us // 1000)
+            arguments += (message.id, message.encode(), at_ms, mark)
         try:
-            answer = self.run("submit", shard, *arguments)
+            answer = self.run("submit", shard, *arguments, durability=durability)
         except UnknownOutcome:
-            if not self._took_effect(messages[0].id):
+            # All or none: one tells of all, unless others may stand for some.
+            asked = messages if arguments[4] else messages[:1]
+            if durability != FAST or not self._took_effect([message.id for message in asked]):
                 raise
-            return
-        match [part.decode() for part in answer]:
+            return {}
+        match wire.texts(answer):
+            case ["ok", *ids]:
+                return dict(zip(ids[::2], ids[1::2], strict=True))
+            case ["duplicate", _, other] if any(message.id == other for message in messages):
+                raise DuplicateTask("Two tasks of one call have the same key.")
+            case ["duplicate", _, other]:
+                raise DuplicateTask(f"Task {other} is there already, with the same key.", other)
+            case ["reused", _, other] if any(message.id == other for message in messages):
+                raise KeyReused("Two tasks of one call have the same idempotency key.")
+            case ["reused", _, other]:
+                raise KeyReused(f"The idempotency key was used for task {other}.", other)
             case ["known", *ids]:
                 raise DuplicateTask(f"These ids are known already: {', '.join(ids[:5])}.")
             case ["full", queue]:
@@ -116,12 +168,27 @@ class Broker:
                 raise QueueFull("The history lags too far behind; is a coordinator running?")
             case ["late"]:
                 raise TooLate("The submit took longer than its time limit.")
+        raise ValueError(f"submit.lua answered {answer!r}")
 
-    def _took_effect(self, task_id: str) -> bool:
+    def _took_effect(self, ids: Sequence[str]) -> bool:
         try:
-            return Broker(link(self.link.url, timeout=LOOK_SECONDS)).get(task_id) is not None
+            found = Broker(link(self.link.url, timeout=LOOK_SECONDS)).get_many(ids)
         except QueueUnavailable:
             return False
+        return len(found) == len(ids)
+
+    def confirm(self, ids: Sequence[str], durability: str, shard: int = 0) -> set[str]:
+        """Those of up to 1,000 tasks that Redis has, when they are so durable as well.
+
+        Raise NotDurable, or UnknownOutcome if that was not confirmed.
+        """
+        must_be_possible(self.link, durability)
+        return set(wire.texts(self.run("confirm", shard, *ids, durability=durability)))
+
+    def server_time_us(self) -> int:
+        """The server's clock, microseconds since the epoch."""
+        seconds, microseconds = self.link.call("TIME")
+        return int(seconds) * 1_000_000 + int(microseconds)
 
     # --- the hot path ---
 
@@ -191,6 +258,22 @@ class Broker:
     def start(self, executor: str, ids: Sequence[str], shard: int = 0) -> int:
         """Publish held tasks as processing. Return how many were news."""
         return sum(self.run("start", shard, executor, *some) for some in wire.slices(ids))
+
+    def remark(
+        self, executor: str, remarks: Sequence[Remark], *, tells: bool = False, shard: int = 0
+    ) -> list[str]:
+        """Keep what held tasks say of themselves, each once; ``tells`` lets the recorder know.
+
+        Return the ids of those that are not held so: of them nothing was kept.
+        """
+        bounds = (conf().task_log_lines, conf().task_log_bytes, int(tells))
+        refused = []
+        for some in wire.slices(remarks, MOST_REMARKS):
+            words: list[Any] = []
+            for r in some:
+                words += (r.id, r.token, r.serial, r.progress, r.checkpoint, r.lines)
+            refused += wire.texts(self.run("remark", shard, executor, *bounds, *words))
+        return refused
 
     # --- from hand to hand ---
 
@@ -280,18 +363,23 @@ class Broker:
                 del asked[: len(answers)]
         return before
 
-    def retry(self, message: TaskMessage, recorded: State) -> None:
+    def retry(self, message: TaskMessage, recorded: State, remarks: bytes = b"") -> None:
         """Open the next run of a finished task, as ``message`` now defines it.
 
-        ``recorded`` is its state as the database has it, used if Redis has forgotten the task.
-        Raise WrongState if it is open.
+        ``recorded`` is its state as the database has it, used if Redis has forgotten the task; and
+        so are its ``remarks``.
+        Raise WrongState if it is open, or if another task is that has its unique key.
         """
-        status = self.run(
+        refused = self.run(
             "retry", keys.shard_of(message.queue), message.id, message.encode(),
             recorded.status.value, recorded.epoch, recorded.run, recorded.version, recorded.lines,
+            message.marks(), remarks,
         )  # fmt: skip
-        if status:
-            raise WrongState(f"The task is {status.decode()}; only a finished one can be retried.")
+        match wire.texts(refused):
+            case [_, other]:
+                raise WrongState(f"Task {other} is open, with the same key.")
+            case [status]:
+                raise WrongState(f"The task is {status}; only a finished one can be retried.")
 
     def pause(self, queue: str) -> bool:
         """Give nothing out of a queue any more. Return whether that is news."""
@@ -443,6 +531,28 @@ class Broker:
             }
         return found
 
+    def remarks(self, ids: Sequence[str], shard: int = 0) -> dict[str, Remarks]:
+        """What some tasks said of themselves; nothing of those that said nothing.
+
+        One question, if none ever did.
+        """
+        name, found = keys.key(shard, "remarks"), {}
+        if not ids or not self.link.call("EXISTS", name):
+            return found
+        for some in wire.slices(ids):
+            heads = zip(some, self.link.call("HMGET", name, *some), strict=True)
+            found |= {task_id: Remarks(head) for task_id, head in heads if head is not None}
+        for some in wire.slices(list(found), MOST_REMARKS):
+            fields = [f"{task_id}:{part}" for task_id in some for part in ("state", "log")]
+            parts = iter([part or b"" for part in self.link.call("HMGET", name, *fields)])
+            for task_id in some:
+                found[task_id] = Remarks(found[task_id].head, next(parts), next(parts))
+        return found
+
+    def checkpoint(self, task_id: str, shard: int = 0) -> bytes:
+        """What a task has saved last, as JSON; b"": nothing."""
+        return self.link.call("HGET", keys.key(shard, "remarks"), f"{task_id}:state") or b""
+
     def get_many(self, ids: Sequence[str]) -> dict[str, StoredTask]:
         """Those of the tasks that Redis knows, by id."""
         found: dict[str, StoredTask] = {}
@@ -487,6 +597,18 @@ class Broker:
         flat = wire.texts(self.link.call("HGETALL", keys.held(shard, executor)))
         return dict(zip(flat[::2], flat[1::2], strict=True))
 
+    def standing(self, task_id: str, queue: str) -> Standing:
+        """Where a task of a queue stands in it; also of one that Redis does not know."""
+        return wire.standing(self.run("standing", keys.shard_of(queue), task_id, escaped(queue)))
+
+    def limits_of(self, task_id: str) -> list[Limit]:
+        """The limits of a task that Redis knows, and how full they are; most tasks have none."""
+        task = self.get(task_id)
+        if task is None or not task.message.limit:
+            return []
+        shard = keys.shard_of(task.message.queue)
+        return wire.limits(task.message, self.run("limit", shard, task.message.limit, task_id))
+
     def loads(self, executors: Sequence[str]) -> dict[str, int]:
         """How many tasks each of some executors holds."""
         loads = dict.fromkeys(executors, 0)
@@ -507,6 +629,12 @@ class Broker:
                 counters[name.decode()] = counters.get(name.decode(), 0) + int(value)
             queues += [wire.queue_stats(line) for line in lines]
         return Stats(at_ms, sorted(queues, key=lambda queue: queue.name), unrecorded, counters)
+
+
+def _another() -> bytes:
+    """The line of a task that another one stands for; {} is that one's id."""
+    said = "Task {} stands for it: they have the same key."
+    return Attempt(outcome=Status.CANCELLED, ended_us=now_us(), error=said).encode()
 
 
 @cache

@@ -30,6 +30,7 @@ from redis.retry import Retry
 from ..conf import conf
 from ..exceptions import LostLead, QueueFull, QueueUnavailable, UnknownOutcome
 from . import keys
+from .durability import confirmation, is_confirmed
 from .scripts import Script
 
 FRESH_SECONDS = 1.0  # a connection used this recently is taken to be alive
@@ -89,11 +90,7 @@ class Link:
             _raise_for(error)
         except (ConnectionError, TimeoutError, OSError) as error:
             connection.disconnect()
-            if getattr(
-                error, "status_code", None
-            ):  # it did answer: LOADING, NOAUTH, too many clients
-                raise QueueUnavailable(f"Redis refuses to work at the moment: {error}") from error
-            raise UnknownOutcome(f"Redis did not answer {command[0]}: {error}") from error
+            _raise_lost(error, command[0])
         except BaseException:
             connection.disconnect()  # an answer may still be on its way
             raise
@@ -109,6 +106,27 @@ class Link:
             return self.call("EVALSHA", script.sha, 1, anchor, *arguments)
         except NoScriptError:  # a server that restarted, failed over, or was told to forget
             return self.call("EVAL", script.text, 1, anchor, *arguments)
+
+    def run_confirmed(self, script: Script, anchor: str, *arguments: Any, by: str) -> Any:
+        """Run an operation, then wait on the same connection until its writes are durable.
+
+        Raises as ``run`` does; UnknownOutcome also if it ran and that was not confirmed.
+        """
+        connection = self._take()
+        try:
+            answer = _evaluated(connection, script, anchor, arguments)
+            _wait_for(connection, by, self.timeout)
+        except ResponseError as error:
+            self._keep(connection)
+            _raise_for(error)
+        except (ConnectionError, TimeoutError, OSError) as error:
+            connection.disconnect()
+            _raise_lost(error, script.name)
+        except BaseException:
+            connection.disconnect()
+            raise
+        self._keep(connection)
+        return answer
 
     def client(self) -> Redis:
         """A plain client, for reading and for tests."""
@@ -208,6 +226,33 @@ class GuardedLink(Link):
 
     def _pass_gate(self, connection: AbstractConnection) -> None:
         self.run_id = gate_check(connection)
+
+
+def _evaluated(connection: AbstractConnection, script: Script, anchor: str, given: Any) -> Any:
+    for word, text in (("EVALSHA", script.sha), ("EVAL", script.text)):
+        connection.send_command(word, text, 1, anchor, *given)
+        try:
+            return connection.read_response()
+        except NoScriptError:
+            if word == "EVAL":
+                raise
+
+
+def _wait_for(connection: AbstractConnection, mode: str, timeout: float) -> None:
+    """Wait until what the connection wrote is durable. Raise UnknownOutcome."""
+    connection.send_command(*confirmation(mode))
+    try:
+        answer = connection.read_response(timeout=conf().confirm_seconds + timeout)
+    except ResponseError as error:
+        raise UnknownOutcome(f"It is stored, but not known to be {mode}: {error}") from error
+    if not is_confirmed(mode, answer):
+        raise UnknownOutcome(f"It is stored, but was not confirmed to be {mode} in time.")
+
+
+def _raise_lost(error: Exception, what: str) -> NoReturn:
+    if getattr(error, "status_code", None):  # it did answer: LOADING, NOAUTH, too many clients
+        raise QueueUnavailable(f"Redis refuses to work at the moment: {error}") from error
+    raise UnknownOutcome(f"Redis did not answer {what}: {error}") from error
 
 
 def _raise_for(error: ResponseError) -> NoReturn:

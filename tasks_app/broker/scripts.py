@@ -13,7 +13,7 @@ INCLUDE = re.compile(r"^-- include: (.+)$", re.MULTILINE)
 
 # A full Redis refuses new work and nothing else, so that it drains.
 REFUSED_WHEN_FULL = frozenset({"submit"})
-READS_ONLY = frozenset({"read", "stats", "fleet", "glance", "loads", "taker"})
+READS_ONLY = frozenset({"read", "stats", "fleet", "glance", "loads", "taker", "standing", "limit"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """Between Python and the scripts: how lists of tasks travel there, and what comes back means."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from ..limits import rate_of
 from ..message import State, StoredTask, TaskMessage, unescaped
 from ..retrying import longest_pause_ms
 from ..states import Status
-from .answers import Exchange, QueueStats, Recorded
+from .answers import Exchange, Limit, QueueStats, Recorded, Standing
 
 MOST_A_CALL = 1000  # items: longer scripts would make everybody else wait
 MOST_BYTES = 8 * 1024 * 1024  # of tasks that are sent in one call
@@ -17,7 +19,7 @@ def fitting(tasks: Sequence[Recorded]) -> list[Recorded]:
     """As many of the first tasks as one call may carry; at least one."""
     some, size = [], 0
     for task in islice(tasks, MOST_A_CALL):
-        size += len(task.definition) + len(task.state)
+        size += len(task.definition) + len(task.state) + len(task.remarks)
         if some and size > MOST_BYTES:
             break
         some.append(task)
@@ -27,16 +29,17 @@ def fitting(tasks: Sequence[Recorded]) -> list[Recorded]:
 def as_recorded(task: Recorded) -> tuple[Any, ...]:
     """What ``reconcile.lua`` is told of a task; of a final one it needs the header alone."""
     if task.is_final:
-        return task.id, "", task.state.partition(b"\n")[0] + b"\n", 0
-    return task.id, task.definition, task.state, _not_before_ms(task)
-
-
-def _not_before_ms(task: Recorded) -> int:
-    """When a task that is restored may start. When a retry was due is written nowhere: at last."""
+        return task.id, "", task.state.partition(b"\n")[0] + b"\n", 0, b"", b""
     try:
         message, state = TaskMessage.decode(task.definition), State.decode(task.state)
     except (ValueError, RecursionError):  # of a newer version; a claim will tell
-        return 0
+        return task.id, task.definition, task.state, 0, b"", task.remarks
+    at_ms = _not_before_ms(message, state)
+    return task.id, task.definition, task.state, at_ms, message.marks(), task.remarks
+
+
+def _not_before_ms(message: TaskMessage, state: State) -> int:
+    """When a task that is restored may start. When a retry was due is written nowhere: at last."""
     if state.status is Status.RETRYING:
         return state.changed_ms + longest_pause_ms(message, state.failures)
     return -(-message.run_after_us // 1000)
@@ -66,8 +69,38 @@ def handed(item: bytes) -> Exchange:
 
 def queue_stats(line: list[Any]) -> QueueStats:
     """One queue, as ``stats.lua`` tells of it."""
-    name, is_paused, scheduled, *levels = line
-    return QueueStats(unescaped(name.decode()), bool(is_paused), scheduled, tuple(levels))
+    name, is_paused, scheduled, waiting, *levels = line
+    return QueueStats(unescaped(name.decode()), bool(is_paused), scheduled, tuple(levels), waiting)
+
+
+def limits(message: TaskMessage, answer: list[Any] | None) -> list[Limit]:
+    """What ``limit.lua`` tells of the key of a task."""
+    if answer is None:  # nothing of the key is admitted, and nothing waits
+        tokens, _ = rate_of(message.rate) or (0, 0)
+        answer = [message.concurrency, 0, tokens, 0, -1, None]
+    at_once, admitted, tokens, spent, next_at_ms, ahead = answer
+    found = []
+    if at_once:
+        found.append(Limit(message.limit_label, "concurrency", admitted, at_once, ahead))
+    if tokens:
+        label, next_at_ms = message.limit_label, None if next_at_ms < 0 else next_at_ms
+        found.append(Limit(label, "rate", spent, tokens, ahead, next_at_ms, message.rate))
+    return found
+
+
+def standing(answer: list[Any]) -> Standing:
+    """What ``standing.lua`` tells."""
+    at_ms, is_known, is_paused, ahead, due, demand, unrecorded, gate = answer
+    return Standing(
+        at_ms=at_ms,
+        is_known=bool(is_known),
+        is_paused=bool(is_paused),
+        ahead=ahead,
+        due_ms=None if due is None else int(float(due)),
+        demand=json.loads(demand) if demand else {},
+        unrecorded=unrecorded,
+        gate=(gate or b"").decode(),
+    )
 
 
 def position(change: str) -> tuple[int, int]:
@@ -86,8 +119,8 @@ def _threes(flat: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
     return zip(parts, parts, parts, strict=True)
 
 
-def slices(items: Sequence[Any]) -> Iterator[list[Any]]:
+def slices(items: Sequence[Any], most: int = MOST_A_CALL) -> Iterator[list[Any]]:
     """Items in as few lists as calls may carry them."""
     parts = iter(items)
-    while some := list(islice(parts, MOST_A_CALL)):
+    while some := list(islice(parts, most)):
         yield some

@@ -45,6 +45,10 @@ class Site:
         assert answer.is_success, answer.text
         return answer.json()
 
+    def delete(self, path):
+        with httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, trust_env=False) as client:
+            assert client.delete(path).is_success
+
     def submit(self, **task):
         """Submit a task. Return its id."""
         return self.call("POST", "/api/tasks/submit", {"taskType": "test"} | task)["taskId"]

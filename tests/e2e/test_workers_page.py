@@ -262,7 +262,7 @@ def told(site, play):
     def told(settled, **line):
         name = f"gone-{uuid7()}"
         message = TaskMessage(id=str(uuid7()), type=name, queue=name, submitted_us=now_us())
-        with play(name) as worker:
+        with play(name, queues=[name]) as worker:
             site.broker.submit(message)
             held = site.broker.claim(worker.executor, name, [name], 1)
             attempt = Attempt(worker=name, ended_us=now_us(), **line).encode()
@@ -287,7 +287,7 @@ def test_a_task_that_no_worker_knows_says_so(visit, told):
         row(page, task.id).get_by_role("button").click()
 
         drawer = page.locator('[data-part="drawer"]')
-        expect(drawer.get_by_text("No worker knows this type.")).to_be_visible()
+        expect(drawer.get_by_text(f"the type {task.type}")).to_be_visible()
 
 
 def test_the_last_words_of_a_process_that_died_are_there_to_be_read(visit, told):

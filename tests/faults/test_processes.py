@@ -413,7 +413,7 @@ def test_F15_a_definition_of_a_newer_format_is_given_back_as_it_came(world):
     one = a_task()
     definition = one.encode().replace(b"1|", b"2|", 1)
 
-    world.broker.run("submit", 0, 0, 0, 0, 0, one.id, definition, 0)
+    world.broker.run("submit", 0, 0, 0, 0, 0, "", 0, one.id, definition, 0, "")
     worker.wait_for("event=unreadable")
 
     state = world.wait_for(one.id, Status.SCHEDULED)

@@ -8,8 +8,9 @@ import re
 
 import pytest
 
-from tasks_app.broker.answers import Changes, Recorded
+from tasks_app.broker.answers import Changes, Recorded, Remark
 from tasks_app.broker.broker import Broker
+from tasks_app.broker.durability import FAST
 from tasks_app.broker.scripts import LUA, READS_ONLY
 from tasks_app.exceptions import DuplicateTask, UnknownOutcome, WrongState
 from tasks_app.message import State
@@ -148,6 +149,17 @@ def purge(broker):
     broker.sweep()
 
 
+def remark(broker):
+    claimed(broker)
+    said = Remark(IDS[0], TOKEN, 1, progress=b"{}", checkpoint=b"[1]", lines=b'"a line"\n')
+    return broker.remark(EXECUTOR, [said])
+
+
+def confirm(broker):
+    submit(broker)
+    return broker.confirm(IDS, FAST)
+
+
 def reset(broker):
     finish(broker)
     broker.reset_counters()
@@ -233,6 +245,8 @@ STORIES = {
     "pause": [(pause, True)],
     "purge": [(purge, True)],
     "sweep": [(purge, True)],
+    "remark": [(remark, True)],
+    "confirm": [(confirm, True)],
     "reset": [(reset, True)],
     "acknowledge": [(acknowledge, True)],
     "forget": [(forget, True)],

@@ -200,7 +200,7 @@ def test_a_retry_at_once_is_handed_over_too(broker):
 
 def test_what_only_a_newer_version_can_read_is_named(broker):
     executor = idle(broker)
-    broker.run("submit", 0, 0, 0, 0, 0, "an-id", b"1|default|1|0\nnot JSON", 0)
+    broker.run("submit", 0, 0, 0, 0, 0, "", 0, "an-id", b"1|default|1|0\nnot JSON", 0, "")
 
     handed = broker.wait(executor, 60)
 

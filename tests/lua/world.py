@@ -1,6 +1,7 @@
 """Short words for the broker's tests: a task, a worker, an outcome, all that the server holds."""
 
 import hashlib
+import json
 from collections import defaultdict
 from fnmatch import fnmatchcase
 
@@ -171,14 +172,20 @@ def key_names(broker):
 def places(broker, names=None):
     """Where each task waits or is held: id -> list of (key, score or token)."""
     names = key_names(broker) if names is None else names
+    lines = [name for name in names if name.endswith(":waiting")]
     sets = [n for n in names if n.startswith("aside:") or n.endswith((":ready", ":scheduled"))]
+    sets = [name for name in sets if name not in lines]
     hashes = [name for name in names if name.startswith("held:")]
     answers = broker.link.calls(
         [("ZRANGE", keys.key(0, name), 0, -1, "WITHSCORES") for name in sets]
         + [("HGETALL", keys.key(0, name)) for name in hashes]
+        + [("SMEMBERS", keys.key(0, name)) for name in lines]
     )
     found = defaultdict(list)
-    for name, flat in zip(sets + hashes, answers, strict=True):
+    for name, members in zip(lines, answers[len(sets + hashes) :], strict=True):
+        for member in members:
+            found[member.decode()].append((name, ""))
+    for name, flat in zip(sets + hashes, answers[: len(sets + hashes)], strict=True):
         for member, value in zip(flat[::2], flat[1::2], strict=True):
             said = value.decode() if name in hashes else float(value)
             found[member.decode()].append((name, said))
@@ -195,6 +202,32 @@ def audit(broker):
     """One place for each task, the right one for its status, and the promoter's list complete."""
     audit_places(places(broker), states(broker))
     audit_due(broker)
+    audit_limits(broker)
+
+
+def audit_limits(broker, names=None):
+    """Who is admitted and who stands in line, by the keys of limits and by the tasks' states."""
+    names = key_names(broker) if names is None else names
+    known = states(broker)
+    marks = broker.link.call("HGETALL", keys.key(0, "marks"))
+    keyed = {
+        task_id.decode(): mark["l"]["k"]
+        for task_id, text in zip(marks[::2], marks[1::2], strict=True)
+        if "l" in (mark := json.loads(text))
+    }
+    where = places(broker, names)
+    aside = {i for i, at in where.items() if any(key.startswith("aside:") for key, _ in at)}
+    for part, command, wanted in (
+        ("line", ("ZRANGE", 0, -1), {Status.WAITING}),
+        ("admitted", ("SMEMBERS",), {Status.PENDING, *HELD}),
+    ):
+        found = set()
+        for name in names:
+            if name.startswith("limit:") and name.endswith(f":{part}"):
+                ids = broker.link.call(command[0], keys.key(0, name), *command[1:])
+                found |= {(task_id.decode(), name.split(":")[1]) for task_id in ids}
+        right = {(i, key) for i, key in keyed.items() if known[i].status in wanted}
+        assert {each for each in right ^ found if each[0] not in aside} == set(), part
 
 
 def audit_places(found, known):
@@ -207,7 +240,8 @@ def audit_places(found, known):
         elif one.status in FINAL:
             assert live == [], (task_id, one, live)
         else:
-            kind = ":ready" if one.status == Status.PENDING else ":scheduled"
+            kinds = {Status.PENDING: ":ready", Status.WAITING: ":waiting"}
+            kind = kinds.get(one.status, ":scheduled")
             where = [key[-len(kind) :] for key in live]
             assert one.owner == "" and (where == [kind] or (live == [] and aside)), (task_id, one)
     for task_id in found.keys() - known.keys():

@@ -1,4 +1,4 @@
-"""Tasks outside a ``tasks`` module: one is imported there, no worker could find the others."""
+"""Tasks outside a ``tasks`` module: one is imported there, others are found by no path."""
 
 from tasks_app.compat import task
 
@@ -10,8 +10,9 @@ def elsewhere():
 
 
 @task
-def lost():
-    """Be in no ``tasks`` module."""
+def unlisted(value):
+    """Be in no ``tasks`` module, as other people's apps have them."""
+    return value
 
 
 def _hidden():

@@ -49,6 +49,14 @@ def effect(context, seconds=0.0):
     return word
 
 
+@task(takes_context=True, per="tenant")
+def effect_of_tenant(context, tenant, seconds=0.0):
+    """Take so long for somebody, each of whom has limits of his own."""
+    with counted(context) as word:
+        time.sleep(seconds)
+    return word
+
+
 @task(takes_context=True)
 async def effect_in_coroutine(context, seconds=0.0):
     """Take so long, as a coroutine."""

@@ -18,12 +18,25 @@ from .effects import (  # noqa: F401  and so are those
     effect_in_c,
     effect_in_coroutine,
     effect_of_poison,
+    effect_of_tenant,
     effect_until,
     effect_with_memory,
     effect_with_result,
     effect_without_end,
 )
 from .stubborn import *  # noqa: F403
+from .telling import (  # noqa: F401
+    ask_for_retries,
+    count_on,
+    hold_on,
+    log_much,
+    look_around,
+    look_around_in_a_coroutine,
+    snooze_until,
+    snooze_until_in_a_coroutine,
+    tell_until,
+    work_until_cancelled,
+)
 
 
 @task
@@ -132,6 +145,33 @@ def fail_until(path, times):
     if count <= times:
         raise RuntimeError(f"Failure {count} of {times}.")
     return count
+
+
+class Overloaded(ConnectionError):
+    """An exception of our own that inherits from one of Python's."""
+
+
+@task(max_attempts=3, backoff=0)
+def raise_overloaded():
+    """Fail as a server that is too busy."""
+    raise Overloaded("too busy")
+
+
+def odd_backoff(failures, error):
+    """Raise what would end the process, where a pause is asked for."""
+    sys.exit(f"after {failures} failures, the last one a {type(error).__name__}")
+
+
+@task(max_attempts=2, backoff=odd_backoff)
+def fail_with_an_odd_backoff():
+    """Fail, and have a function that cannot say for how long to wait."""
+    raise ValueError("on purpose")
+
+
+@task(unique=["doc"])
+def once_a_doc(doc, text=""):
+    """Be unique by declaration."""
+    return text
 
 
 @task(priority=50, queue_name="mail", max_attempts=5, backoff=2.5, timeout=30)

@@ -46,7 +46,7 @@ def methods_of(view):
 def test_every_option_is_documented_with_its_default():
     documented = rows_of(read("docs/configuration.md"), "## The `DTPS` setting")
 
-    known = {f.name.upper(): str({} if f.name == "shards" else f.default) for f in fields(Conf)}
+    known = {f.name.upper(): str({} if f.default is None else f.default) for f in fields(Conf)}
 
     assert documented == known
 
@@ -141,12 +141,45 @@ def test_commands_exist_with_their_options(doc):
         assert name in known, f"{doc.name} names the command {name}"
         app = known[name]
         command = load_command_class(app, name) if isinstance(app, str) else app
-        options = command.create_parser("manage.py", name)._option_string_actions
-        assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= set(options)
+        parser = command.create_parser("manage.py", name)
+        options = set(parser._option_string_actions)
+        if parser._subparsers is not None:  # its commands have options of their own
+            chosen = re.match(r" (\w+)", rest)
+            if chosen and chosen[1] in commands_of(parser):
+                options |= set(commands_of(parser)[chosen[1]]._option_string_actions)
+            elif chosen:
+                assert chosen[1].isupper(), f"{doc.name} names the command {name}{rest}"
+        rest = rest.partition("|")[0]  # what follows is another command
+        assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= options
 
     targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
     assert set(re.findall(r"^make ([a-z]+)", text, re.MULTILINE)) <= targets
     assert set(re.findall(r"`make ([a-z]+)", text)) <= targets
+
+
+def commands_of(parser):
+    """The parsers of a command's own commands, by their names."""
+    return parser._subparsers._group_actions[0].choices
+
+
+def test_every_command_of_the_command_line_is_documented():
+    parser = load_command_class("workers_app", "dtps").create_parser("manage.py", "dtps")
+
+    headings = re.findall(r"^## (\w+)$", read("docs/cli.md"), re.MULTILINE)
+
+    assert headings == list(commands_of(parser))
+
+
+def test_every_reason_is_documented_with_its_code():
+    rows = rows_of(read("docs/tasks.md"), "## Why is my task not running?")
+    documented = {word for codes in rows for word in re.findall(r"\w+", codes)}
+    files = (ROOT / "tasks_app" / "why").glob("*.py")
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+
+    words = (re.findall(r'"(\w+)"', line) for line in re.findall(r"code = (.+)", text))
+    codes = {*re.findall(r'Reason\(\s*"(\w+)"', text), *(word for each in words for word in each)}
+
+    assert documented == codes | {"behind", "next"}
 
 
 @pytest.mark.parametrize("doc", DOCS, ids=lambda doc: doc.name)

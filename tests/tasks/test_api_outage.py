@@ -1,6 +1,7 @@
 """Every address of the API while Redis is away: refused in a sentence, and never left hanging."""
 
 import json
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -20,8 +21,9 @@ pytestmark = pytest.mark.django_db
 
 LOADING = "LOADING Redis is loading the dataset in memory"
 TASK_ID = "0198b1f2-0000-7000-8000-000000000000"
-# What asks nobody but this process.
-WITHOUT_REDIS = {"/api/task-types", "/api/schema", "/api/docs"}
+VALUES = {"<str:task_id>": TASK_ID, "<str:name>": "mail"}
+# What asks nobody but this process, or the database; and what is below such an address.
+WITHOUT_REDIS = {"/api/task-types", "/api/schema", "/api/docs", "/api/schedules"}
 BODIES = {
     "/api/tasks/submit": {"taskType": "test"},
     "/api/tasks/bulk": {"tasks": [{"taskType": "test"}]},
@@ -29,19 +31,26 @@ BODIES = {
 }
 
 
-def addresses():
+def addresses(patterns=None, before="/"):
     """Each address of the API with the methods that it takes."""
-    for pattern in get_resolver().url_patterns:
-        for entry in getattr(pattern, "url_patterns", []):
-            path = f"/{pattern.pattern}{entry.pattern}".replace("<str:task_id>", TASK_ID)
-            view = getattr(entry.callback, "view_class", None)
-            if path.startswith("/api/") and not path.endswith("/") and "$" not in path and view:
-                for method in ("GET", "POST"):
-                    if hasattr(view, method.lower()):
-                        yield method, path.replace("<str:name>", "mail")
+    for entry in get_resolver().url_patterns if patterns is None else patterns:
+        path = f"{before}{entry.pattern}"
+        if hasattr(entry, "url_patterns"):
+            yield from addresses(entry.url_patterns, path)
+            continue
+        view = getattr(entry.callback, "view_class", None)
+        if path.startswith("/api/") and not path.endswith("/") and "$" not in path and view:
+            path = re.sub("<[^>]*>", lambda name: VALUES[name[0]], path)
+            for method in ("GET", "POST", "PATCH", "DELETE"):
+                if hasattr(view, method.lower()):
+                    yield method, path
 
 
-ADDRESSES = sorted(each for each in addresses() if each[1] not in WITHOUT_REDIS)
+def needs_redis(path):
+    return not any(path == each or path.startswith(each + "/") for each in WITHOUT_REDIS)
+
+
+ADDRESSES = sorted(each for each in addresses() if needs_redis(each[1]))
 
 
 @pytest.fixture

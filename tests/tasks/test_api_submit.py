@@ -318,3 +318,25 @@ def test_a_lost_answer_is_told_with_the_id_to_look_for(api, broker, redis_server
         found = api.get(f"/api/tasks/{response.json()['taskId']}").json()
         assert found["args"] == ["perhaps"]
         connection.link().close()
+
+
+def test_a_durability_that_the_server_lacks_is_refused_and_nothing_is_stored(api, broker, settings):
+    settings.DTPS = {**settings.DTPS, "SUBMIT_DURABILITY": "replicated"}
+    bulk = {"tasks": [{"taskType": "test"}], "durability": "fsync"}
+
+    for refused in (
+        submit(api), submit(api, durability="fsync"), post(api, "/api/tasks/bulk", bulk)
+    ):  # fmt: skip
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_durable")
+    assert is_empty(broker)
+
+    assert stored(broker, submit(api, durability="fast"))
+
+
+def test_a_durability_is_said_once_for_a_bulk_and_by_its_name(api, broker):
+    bulk = post(api, "/api/tasks/bulk", {"tasks": [{"taskType": "test", "durability": "fast"}]})
+
+    assert bulk.status_code == 400
+    assert "durability" in bulk.json()["tasks"]["0"]
+    assert "durability" in submit(api, durability="high").json()
+    assert is_empty(broker)

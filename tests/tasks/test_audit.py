@@ -11,7 +11,7 @@ from django.db import connection
 from tasks_app.audit import Auditor, Report, auditor, live, register
 from tasks_app.broker import keys
 from tasks_app.message import Attempt, State, now_us
-from tasks_app.models import Ledger, Quarantine, TaskRecord
+from tasks_app.models import Ledger, Outbox, Quarantine, TaskRecord
 from tasks_app.states import Status
 from workers_app.coordinator.services.recorder import Recorder
 
@@ -81,6 +81,9 @@ class World:
         self.expiring = submitted(broker, queue="mail", expires_us=now_us() + HOUR_US)[0]
         self.scheduled = submitted(broker, queue="mail", run_after_us=now_us() + HOUR_US)[0]
         self.retrying = self._retrying()
+        limit = {"concurrency": 1, "limit": "a-key", "limit_label": "mail"}
+        self.limited = submitted(broker, 3, queue="limited", **limit)
+        self.admitted, self.waiting, _ = self.limited
         submitted(broker, 3, queue="purged")
         broker.purge("purged")
         record(broker)
@@ -133,8 +136,8 @@ def test_a_sound_system_is_clean(broker, world):
     report = audit(broker)
 
     assert findings(report) == set()
-    assert report.looked_at["redis"] >= 13  # a scan may show one twice
-    assert report.looked_at["database"] == 14
+    assert report.looked_at["redis"] >= 16  # a scan may show one twice
+    assert report.looked_at["database"] == 17
 
 
 PLANTED = {}
@@ -200,6 +203,24 @@ def a_held_id_without_a_definition(world):
 def a_state_without_a_definition(world):
     world.call("HSET", key("states"), "ghost", text_of(State(status=Status.FAILED)))
     return "ghost"
+
+
+@plants("G1")
+def a_mark_without_a_definition(world):
+    world.call("HSET", key("marks"), "ghost", "{}")
+    return "ghost"
+
+
+@plants("G8")
+def a_unique_key_of_a_task_that_is_gone(world):
+    world.call("SET", key("unique:k"), "ghost 1")
+    return "unique:k"
+
+
+@plants("G8")
+def a_unique_key_of_a_task_that_is_over(world):
+    world.call("SET", key("unique:k"), f"{world.done.id} 1")
+    return "unique:k"
 
 
 @plants("G1")
@@ -287,6 +308,68 @@ def a_task_in_a_queue_that_is_not_listed(world):
 def a_pending_task_with_an_owner(world):
     rewrite(world.broker, world.pending.id, owner=W1, version=2)
     return world.pending.id
+
+
+@plants("G2")
+def a_task_that_waits_for_its_limit_and_is_ready_too(world):
+    world.call("ZADD", key("q:limited:ready"), 1, world.waiting.id)
+    return world.waiting.id
+
+
+@plants("G2")
+def a_task_that_stands_in_no_line(world):
+    world.call("ZREM", key("limit:a-key:line"), world.waiting.id)
+    return world.waiting.id
+
+
+@plants("G2")
+def a_task_that_its_limit_does_not_know(world):
+    world.call("SADD", key("limit:a-key:admitted"), world.pending.id)
+    return world.pending.id
+
+
+@plants("G2")
+def a_task_among_the_waiting_of_another_queue(world):
+    world.call("SADD", key("q:mail:waiting"), world.waiting.id)
+    return world.waiting.id
+
+
+@plants("G1")
+def a_place_of_a_task_that_is_gone(world):
+    world.call("SADD", key("limit:a-key:admitted"), "ghost")
+    return "ghost"
+
+
+@plants("G1")
+def a_waiting_task_that_stands_nowhere(world):
+    world.call("SREM", key("q:limited:waiting"), world.waiting.id)
+    world.call("ZREM", key("limit:a-key:line"), world.waiting.id)
+    return world.waiting.id
+
+
+@plants("G8")
+def a_task_that_its_limit_does_not_count(world):
+    world.broker.cancel([one.id for one in world.limited[1:]])  # who would have room now
+    world.call("SREM", key("limit:a-key:admitted"), world.admitted.id)
+    return world.admitted.id
+
+
+@plants("G8")
+def a_waiting_task_that_is_counted(world):
+    world.call("SADD", key("limit:a-key:admitted"), world.waiting.id)
+    return world.waiting.id
+
+
+@plants("G7")
+def a_limit_with_room_that_lets_nobody_in(world):
+    world.call("HSET", key("limit:a-key"), "c", 2)
+    return "limit mail"
+
+
+@plants("G7")
+def a_limit_with_a_token_that_nobody_looks_at(world):
+    world.call("ZADD", key("parked"), 1, "a-key")
+    return "limit mail"
 
 
 # --- G3: ended twice ---
@@ -418,6 +501,14 @@ def a_task_in_quarantine(world):
 
 
 # --- G7: recovery ---
+
+
+@plants("G7")
+def a_task_that_nobody_sweeps(world):
+    Outbox.objects.create(
+        id="in-the-outbox", definition=b"", created_us=now_us() - HOUR_US, turn_us=0
+    )
+    return "in-the-outbox"
 
 
 @plants("G7")
@@ -753,7 +844,7 @@ def test_a_clean_system_exits_with_0(broker, world):
     code, said, noted = run()
 
     assert (code, noted) == (0, "")
-    assert said.startswith("Nothing found in 13 tasks in Redis and 14 in the database, ")
+    assert said.startswith("Nothing found in 16 tasks in Redis and 17 in the database, ")
 
 
 @pytest.mark.django_db(transaction=True)

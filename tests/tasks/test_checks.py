@@ -50,7 +50,11 @@ def test_a_wrong_name_is_answered_with_the_right_one(settings):
 @pytest.mark.parametrize(
     ("backends", "expected"),
     [
-        ({"default": {"BACKEND": BACKEND, "OPTIONS": {"retries": 3}}}, ["tasks.W004"]),
+        ({"default": {"BACKEND": BACKEND, "OPTIONS": {"retries": 3}}}, ["tasks.E004"]),
+        ({"default": {"BACKEND": BACKEND, "OPTIONS": {"ENQUEUE": "never"}}}, ["tasks.E004"]),
+        ({"default": {"BACKEND": BACKEND, "OPTIONS": {"DATABASE": "no"}}}, ["tasks.E004"]),
+        ({"default": {"BACKEND": BACKEND, "OPTIONS": {"DURABILITY": "high"}}}, ["tasks.E004"]),
+        ({"default": {"BACKEND": BACKEND, "OPTIONS": {"DURABILITY": "fsync"}}}, []),
         ({"default": {"BACKEND": BACKEND}, "b": {"BACKEND": BACKEND}}, []),
     ],
 )
@@ -58,6 +62,13 @@ def test_a_useless_setting_of_a_backend_is_told(settings, backends, expected):
     settings.DTPS = {**settings.DTPS, "FILES_ROOT": ""}
     with override_settings(TASKS=backends):
         assert list(found()) == expected
+
+
+def test_a_wrong_option_of_a_backend_is_answered_with_the_right_one():
+    with override_settings(TASKS={"mail": {"BACKEND": BACKEND, "OPTIONS": {"ENQUE": "direct"}}}):
+        message = found()["tasks.E004"].msg
+
+    assert message == "OPTIONS of TASKS['mail']: 'ENQUE' is no option. Did you mean ENQUEUE?"
 
 
 def test_a_site_without_our_backend_is_told(settings):

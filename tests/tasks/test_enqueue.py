@@ -110,6 +110,7 @@ def test_arguments_have_a_greatest_size_to_the_byte(settings):
             message_of(request(**arguments))
 
 
+@pytest.mark.django_db
 def test_submit_stores_all_or_nothing(broker):
     with pytest.raises(InvalidCall):
         submit([request(), request(priority=1000)])

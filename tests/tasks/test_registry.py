@@ -2,10 +2,12 @@
 
 import sys
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 
 from tasks_app import registry
+from tasks_app.compat import task
 from tasks_app.exceptions import UnknownTaskType
 from tests.sample import awkward, tasks
 
@@ -27,14 +29,14 @@ def test_a_type_tells_what_its_declaration_says():
     assert declared.task is tasks.declared
     assert declared.doc == "Declare every option."
     assert (declared.queue, declared.priority) == ("mail", 50)
-    assert (declared.max_attempts, declared.backoff, declared.timeout) == (5, 2.5, 30)
+    assert declared.options == {"max_attempts": 5, "backoff": 2.5, "timeout": 30}
     assert not declared.is_async
 
 
 def test_a_type_leaves_open_what_its_declaration_does_not_say():
     plain = registry.get("tests.sample.tasks.async_echo")
 
-    assert (plain.max_attempts, plain.backoff, plain.timeout) == (None, None, None)
+    assert plain.options == {}
     assert plain.is_async
 
 
@@ -42,9 +44,45 @@ def test_a_task_is_found_where_a_tasks_module_imports_it():
     assert registry.get("tests.sample.awkward.elsewhere").task is awkward.elsewhere
 
 
-@pytest.mark.parametrize("task", [awkward.lost, awkward.hidden, awkward.nameless])
-def test_a_task_that_no_worker_could_find_is_not_registered(task):
-    assert registry.type_of(task) is None
+@pytest.mark.parametrize("hidden", [awkward.hidden, awkward.nameless])
+def test_a_task_that_no_worker_could_find_is_not_registered(hidden):
+    assert registry.type_of(hidden) is None
+
+
+def test_a_task_elsewhere_in_an_app_is_found_by_who_has_it_and_listed_nowhere():
+    name = "tests.sample.awkward.unlisted"
+
+    assert registry.type_of(awkward.unlisted).name == name
+    assert registry.resolve(name).task is awkward.unlisted
+    assert registry.stands_elsewhere(name)
+    assert not registry.stands_elsewhere("tests.sample.tasks.echo")
+    assert name not in registry.task_types()
+    with pytest.raises(UnknownTaskType):
+        registry.get(name)
+
+
+def test_a_task_outside_of_every_app_is_found_by_nobody(monkeypatch):
+    module = ModuleType("outside")
+    monkeypatch.setitem(sys.modules, "outside", module)
+
+    def stray():
+        """Be importable here, and in no worker."""
+
+    stray.__module__, stray.__qualname__ = "outside", "stray"
+    module.stray = task(stray)
+
+    assert registry.type_of(module.stray) is None
+    with pytest.raises(UnknownTaskType):
+        registry.resolve("outside.stray")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tests.sample.tasks.Path", "tests.sample.gone.x", "tests.sample.awkward.hidden", "os.system"],
+)
+def test_only_a_task_of_exactly_that_path_is_resolved(name):
+    with pytest.raises(UnknownTaskType):
+        registry.resolve(name)
 
 
 def test_a_task_is_not_taken_for_another_of_the_same_path():

@@ -3,9 +3,11 @@
 import json
 import os
 
+import dtps_site.settings
 from tests.settings import *  # noqa: F403
 from tests.settings import DATABASES, DTPS
 
+TASKS = dtps_site.settings.TASKS
 DTPS = {
     **DTPS,
     "LEASE_SECONDS": float(os.environ.get("TEST_LEASE_SECONDS", "10")),

@@ -21,14 +21,14 @@ class Process:
     """One ``manage.py`` command, in a process group of its own, with its log in a file."""
 
     def __init__(self, *words, redis_url, var_dir, env=None, settings=SETTINGS,
-                 preexec_fn=None):  # fmt: skip
+                 preexec_fn=None, project=ROOT):  # fmt: skip
         handle, name = tempfile.mkstemp(prefix="dtps-log-", dir="/tmp")
         self.log_path = Path(name)
         self.words = words
         with os.fdopen(handle, "ab") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, str(ROOT / "manage.py"), *words],
-                cwd=ROOT,
+                [sys.executable, str(Path(project, "manage.py")), *words],
+                cwd=project,
                 env={
                     **os.environ,
                     "DJANGO_SETTINGS_MODULE": settings,

@@ -7,8 +7,8 @@ import pytest
 from django.test import Client
 
 from tasks_app.broker.answers import Settlement
-from tasks_app.message import Attempt
-from tasks_app.models import TaskRecord
+from tasks_app.message import Attempt, now_us
+from tasks_app.models import Outbox, TaskRecord
 from workers_app.coordinator.services.recorder import Recorder
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +85,19 @@ def test_metrics_count_what_waits_and_what_was_done(api, broker):
     assert (numbers["queueLengths"]["1"], numbers["queueLengths"]["10"]) == (3, 0)
     schema = api.get("/api/schema").json()["components"]["schemas"]
     assert set(schema["Metrics"]["properties"]) == set(numbers)
+
+
+def test_metrics_tell_what_waits_in_the_outbox_and_for_how_long(api, broker):
+    numbers = api.get("/api/metrics").json()
+    assert (numbers["outboxTasks"], numbers["outboxSeconds"]) == (0, 0)
+
+    a_minute_ago = now_us() - 60_000_000
+    for name in ("a", "b"):
+        Outbox.objects.create(id=name, definition=b"", created_us=a_minute_ago, turn_us=0)
+
+    numbers = api.get("/api/metrics").json()
+    assert numbers["outboxTasks"] == 2
+    assert 60 <= numbers["outboxSeconds"] < 3600
 
 
 def test_a_task_that_ended_after_its_deadline_is_counted(api, broker):

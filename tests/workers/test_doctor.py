@@ -11,11 +11,12 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import modify_settings
 
+import dtps_site.urls  # noqa: F401  first: with other apps unfold would make an empty admin
 from tasks_app.broker import broker as project_broker
 from tasks_app.broker import connection as redis_connection
 from tasks_app.broker import keys
 from tasks_app.message import now_us
-from tasks_app.models import Ledger, Quarantine
+from tasks_app.models import Ledger, Outbox, Quarantine
 from tasks_app.registry import TaskType
 from workers_app.doctor import Level, Patient, examine, fleet, options, record, server
 from workers_app.executor.spool import Spool, spool_directory
@@ -266,6 +267,20 @@ def test_quarantine_is_told(patient):
 
 
 @pytest.mark.django_db
+def test_an_outbox_that_nobody_sweeps_is_told(patient):
+    assert says(record.outboxes, patient, OK) == ""
+
+    row = Outbox.objects.create(id="a", definition=b"", created_us=now_us(), turn_us=0)
+    assert "1 tasks are in the outbox" in says(record.outboxes, patient, OK)
+
+    row.created_us, row.tries, row.reason = now_us() - 61_000_000, 2, "QueueFull: it is full"
+    row.save()
+    told = says(record.outboxes, patient, PROBLEM)
+    assert "1 tasks wait in the outbox, the oldest for 61 s" in told
+    assert "Redis refused 1 of them: QueueFull: it is full." in told
+
+
+@pytest.mark.django_db
 def test_a_server_that_was_wiped_is_told(patient):
     Ledger.objects.create(epoch=2)
     assert "wiped" in says(record.ledger, patient, PROBLEM)
@@ -304,7 +319,7 @@ def test_the_defaults_go_together(patient):
 
 def typed(patient, **options):
     """The patient knows one type, which declares some options."""
-    patient.types = {"odd": TaskType(name="odd", task=None, **options)}
+    patient.types = {"odd": TaskType(name="odd", task=None, options=options)}
     return patient
 
 

@@ -12,6 +12,7 @@ import uuid
 
 import pytest
 
+from tasks_app.broker import broker
 from tasks_app.exceptions import TaskCancelled, TaskTimeout
 from tasks_app.message import State, TaskMessage, now_us
 from tasks_app.registry import TaskType
@@ -20,6 +21,7 @@ from workers_app.executor.board import CANCELLED, TIMED_OUT, Board
 from workers_app.executor.interrupts import Interrupts
 from workers_app.executor.job import Job
 from workers_app.executor.lanes import Lane
+from workers_app.executor.notebook import Notebook
 from workers_app.executor.runner import Runner
 
 from ..conftest import wait_until
@@ -59,7 +61,7 @@ def interrupts(board):
 
 @pytest.fixture
 def runner(interrupts):
-    return Runner("w", interrupts)
+    return Runner("w", interrupts, Notebook(broker(), "w:0:x"))
 
 
 def started(board, function, *, is_async=False, timeout=1.5, **options):

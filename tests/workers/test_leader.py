@@ -20,7 +20,8 @@ from ..lua.world import EditedLink, dump, held, submitted
 from ..redis_server import RedisServer
 
 SERVICES = {
-    "reconciler", "recorder", "promoter", "reaper", "sampler", "registrar", "surveyor"
+    "reconciler", "recorder", "promoter", "reaper", "sampler", "registrar", "surveyor",
+    "sweeper", "scheduler",
 }  # fmt: skip
 
 

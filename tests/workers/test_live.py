@@ -56,7 +56,13 @@ def test_waiting_tasks_are_counted_by_level_and_by_queue(broker):
     shown = snapshot()
 
     assert shown["queueLengths"]["9"] == 3 and shown["waiting"] == 3 and shown["scheduled"] == 1
-    assert {"name": "mail", "paused": True, "ready": 0, "scheduled": 1} in shown["queues"]
+    assert {
+        "name": "mail",
+        "paused": True,
+        "ready": 0,
+        "scheduled": 1,
+        "waiting": 0,
+    } in shown["queues"]
 
 
 def test_a_worker_is_active_until_its_lease_is_over(broker):

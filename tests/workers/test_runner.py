@@ -8,7 +8,9 @@ import uuid
 import pytest
 from django.db import connection, transaction
 from django.utils import translation
+from msgspec import structs
 
+from tasks_app.broker import broker
 from tasks_app.compat import signals, task_backends
 from tasks_app.message import State, TaskMessage, now_us
 from tasks_app.registry import TaskType
@@ -19,6 +21,7 @@ from workers_app.executor.errors import LONGEST_TRACEBACK
 from workers_app.executor.interrupts import Interrupts
 from workers_app.executor.job import Job
 from workers_app.executor.lanes import Lane
+from workers_app.executor.notebook import Notebook
 from workers_app.executor.runner import Runner
 
 from ..sample.tasks import echo
@@ -40,7 +43,7 @@ def declared(function):
 
 
 def new_runner():
-    return Runner("w", Interrupts(Board()))
+    return Runner("w", Interrupts(Board()), Notebook(broker(), "w:0:x"))
 
 
 def run(function, *args, **options):
@@ -271,3 +274,26 @@ class TestDatabase:
         assert self.count() == 1
         tidy()
         assert connection.connection is raw
+
+
+def test_a_task_whose_type_nobody_learnt_in_time_fails_with_the_reason(settings):
+    settings.DTPS = {**settings.DTPS, "UNKNOWN_TYPE_SECONDS": 60}
+    new, old = (job(returns(1))._replace(type=None) for _ in range(2))
+    old = old._replace(
+        message=structs.replace(old.message, submitted_us=old.message.submitted_us - 61_000_000)
+    )
+
+    assert new_runner().run(new).outcome == "released"
+    settlement = new_runner().run(old)
+
+    attempt = json.loads(settlement.line)
+    assert (settlement.outcome, attempt["outcome"]) == ("failed", "failed")
+    assert "There is no task type 't'" in attempt["error"]
+
+
+def test_for_ever_is_a_time_too(settings):
+    settings.DTPS = {**settings.DTPS, "UNKNOWN_TYPE_SECONDS": 0}
+    old = job(returns(1))._replace(type=None)
+    old = old._replace(message=structs.replace(old.message, submitted_us=1))
+
+    assert new_runner().run(old).outcome == "released"

@@ -7,7 +7,9 @@ import uuid
 import psutil
 import pytest
 
+from tasks_app.enqueue import TaskRequest, submit
 from tasks_app.message import TaskMessage, now_us
+from tasks_app.registry import resolve
 from tasks_app.states import Status
 
 from ..conftest import wait_until
@@ -85,6 +87,36 @@ def test_a_failed_attempt_is_followed_by_the_next_and_all_are_kept(queue, worker
     assert state.attempts[0].error == "Failure 1 of 2."
     assert "in fail_until\n" in state.attempts[0].traceback
     assert "runner.py" not in state.attempts[0].traceback
+
+
+@pytest.mark.parametrize(
+    ("options", "starts"),
+    [
+        ({}, 3),
+        ({"retry_on": [ConnectionError]}, 3),
+        ({"retry_on": ["tests.sample.tasks.Overloaded"]}, 3),
+        ({"retry_on": [FileNotFoundError]}, 1),
+        ({"give_up_on": [OSError]}, 1),
+        ({"retry_on": [OSError], "give_up_on": ["ConnectionError"]}, 1),
+    ],
+)
+def test_what_was_raised_decides_whether_there_is_another_attempt(queue, worker, options, starts):
+    state = queue.wait_until_final(queue.submit("raise_overloaded", **options))
+
+    assert (state.status, state.starts) == (Status.FAILED, starts)
+
+
+def test_a_function_for_the_pause_that_breaks_costs_no_executor(queue, worker, executor):
+    state = queue.wait_until_final(queue.submit("fail_with_an_odd_backoff"))
+
+    assert (state.status, state.starts, state.crashes) == (Status.FAILED, 2, 0)
+    assert wait_until(worker.executors, "an executor").popitem()[1] == executor
+
+
+def test_a_task_that_no_tasks_module_has_is_run_too(queue, worker):
+    (message,) = submit([TaskRequest(type=resolve("tests.sample.awkward.unlisted"), args=[7])])
+
+    assert queue.wait_until_final(message.id).attempts[0].result == 7
 
 
 def test_the_last_failed_attempt_is_the_end(queue, worker):

@@ -2,13 +2,19 @@
 
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError
+
+from tasks_app import outbox
 from tasks_app.broker import broker
 
 from ..live import snapshot as live
 
 
 def numbers() -> dict[str, Any]:
-    """Count what waits, what was done since the last reset, and who works. Redis only."""
+    """Count what waits, what was done since the last reset, and who works.
+
+    Of the database there is only the outbox, and without it nothing of that.
+    """
     stats = broker().stats()
     workers = live.workers()
     alive = [worker for worker in workers.values() if worker["status"] != "inactive"]
@@ -30,4 +36,13 @@ def numbers() -> dict[str, Any]:
         "staleResults": stats.count("stale"),
         "slots": sum(worker["slots"] for worker in alive),
         "unrecordedChanges": stats.unrecorded,
+        **_outbox(),
     }
+
+
+def _outbox() -> dict[str, Any]:
+    try:
+        found = outbox.lag()
+    except (DatabaseError, InterfaceError):  # everything else is there to be told
+        return {"outboxTasks": None, "outboxSeconds": None}
+    return {"outboxTasks": found.tasks, "outboxSeconds": round(found.seconds, 3)}

@@ -167,6 +167,12 @@ class MetricsSerializer(serializers.Serializer):
     staleResults = serializers.IntegerField(help_text="Of executors that had lost their task.")
     slots = serializers.IntegerField(help_text="Of all workers that are alive.")
     unrecordedChanges = serializers.IntegerField(help_text="That the history lacks still.")
+    outboxTasks = serializers.IntegerField(
+        allow_null=True, help_text="Committed, and not in Redis yet; counted up to 10,000."
+    )
+    outboxSeconds = serializers.FloatField(
+        allow_null=True, help_text="For how long the oldest of these waits."
+    )
 
 
 class ResetQuerySerializer(StrictSerializer):

@@ -23,7 +23,9 @@ from .services.reconciler import Reconciler
 from .services.recorder import Recorder
 from .services.registrar import Registrar
 from .services.sampler import Sampler
+from .services.scheduler import Scheduler
 from .services.surveyor import Surveyor
+from .services.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +157,8 @@ def services(queue: Broker, guarded: Broker, lead: Lead) -> list[Service]:
         Sampler(leaders),
         Registrar(leaders),
         Surveyor(leaders),
+        Sweeper(leaders),
+        Scheduler(leaders),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
@@ -12,7 +12,8 @@ import msgspec
 from django.db import DataError, IntegrityError, connections, router, transaction
 from django.db.models import BinaryField
 
-from tasks_app.models import Quarantine, TaskRecord
+from tasks_app.models import Quarantine, TaskRecord, TaskRemarks
+from tasks_app.remarks import Remarks
 
 from . import ledger
 from .ledger import Mark
@@ -53,6 +54,19 @@ def write(rows: Sequence[Row], mark: Mark | None = None) -> list[Refused]:
         half = len(rows) // 2
         return write(rows[:half], mark) + write(rows[half:], mark)
     return []
+
+
+def write_remarks(remarks: Mapping[str, Remarks]) -> None:
+    """Write what tasks said of themselves; what is older than what is there changes nothing."""
+    rows = [(task_id, said.at_ms, said.text) for task_id, said in sorted(remarks.items())]
+    table = TaskRemarks._meta.db_table
+    alias = router.db_for_write(TaskRemarks)
+    statement = (
+        f"INSERT INTO {table} (id,at_ms,text) VALUES (%s,%s,%s) ON CONFLICT (id) DO UPDATE "  # noqa: S608
+        f"SET at_ms=excluded.at_ms,text=excluded.text WHERE excluded.at_ms>={table}.at_ms"
+    )
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.executemany(statement, rows)
 
 
 def quarantine(refused: Sequence[Refused]) -> None:

@@ -17,6 +17,7 @@ CHECKS: tuple[Check, ...] = (
     server.answers, server.version, server.role, server.eviction, server.memory,
     server.append_only_file, server.snapshots, server.connections, server.clock,
     record.migrations, record.sqlite, record.quarantine, record.recorder, record.ledger,
+    record.outboxes,
     fleet.coordinator, fleet.gate, fleet.workers, fleet.pauses, fleet.queues, fleet.task_types,
     fleet.sameness, fleet.agents,
     options.leases, options.grace, options.time_limits, options.retries, options.debug,

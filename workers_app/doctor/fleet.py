@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tasks_app.broker.answers import QueueStats, Registered
 from tasks_app.conf import conf
+from tasks_app.registry import stands_elsewhere
 
 from .. import said
 from ..supervisor.announcement import ACTIVE
@@ -63,7 +64,7 @@ def task_types(patient: Patient) -> Iterator[Advice]:
     unknown: Counter[str] = Counter()
     for queue in patient.stats.queues:
         for glance in patient.broker.glance(_urgent(patient, queue)).values():
-            if glance.type not in patient.types:
+            if glance.type not in patient.types and not stands_elsewhere(glance.type):
                 unknown[glance.type] += 1
     for name, tasks in unknown.most_common():
         yield warning(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from django.conf import settings
 
+from tasks_app.backoff import Backoff, backoff_of
 from tasks_app.conf import conf
 from tasks_app.message import TaskMessage
 from tasks_app.registry import TaskType
@@ -129,8 +130,8 @@ def _attempts(each: TaskType) -> int:
     return conf().max_attempts if each.max_attempts is None else each.max_attempts
 
 
-def _backoff(each: TaskType) -> float:
-    return conf().backoff_seconds if each.backoff is None else each.backoff
+def _backoff(each: TaskType) -> float | Backoff:
+    return backoff_of(each.options.get("backoff", conf().backoff_seconds))
 
 
 def _days(each: TaskType) -> float:

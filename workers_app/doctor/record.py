@@ -6,6 +6,7 @@ from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
+from tasks_app import outbox
 from tasks_app.broker.keys import key, shards
 from tasks_app.conf import conf
 from tasks_app.models import Ledger, Quarantine, TaskRecord
@@ -79,6 +80,19 @@ def recorder(patient: Patient) -> Iterator[Advice]:
 
 
 _RECORD = "See whether a coordinator leads, and whether it reaches the database."
+
+
+def outboxes(patient: Patient) -> Iterator[Advice]:
+    """What was enqueued in transactions has reached Redis."""
+    found = outbox.lag()
+    if found.seconds > outbox.LATE_SECONDS:
+        why = f" Redis refused {found.refused:,} of them: {found.reason}." if found.refused else ""
+        yield problem(
+            f"{found.tasks:,} tasks wait in the outbox, the oldest for {found.seconds:.0f} s.{why}",
+            "See whether a coordinator leads, and whether its DATABASES and TASKS have this one.",
+        )
+    elif found.tasks:
+        yield ok(f"{found.tasks:,} tasks are in the outbox, for {found.seconds:.1f} s at most.")
 
 
 def ledger(patient: Patient) -> Iterator[Advice]:

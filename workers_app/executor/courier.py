@@ -9,6 +9,7 @@ from tasks_app.exceptions import TaskSystemError
 
 from .exchange import Exchanger
 from .lanes import Lane
+from .notebook import Notebook
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +23,12 @@ class Courier(threading.Thread):
     reporting to the next one, and so costs nothing while short tasks rush through.
     """
 
-    def __init__(self, exchanger: Exchanger, lanes: list[Lane]):
+    def __init__(self, exchanger: Exchanger, lanes: list[Lane], notebook: Notebook):
         super().__init__(name="courier", daemon=True)
         self.awake = threading.Event()  # cleared while the executor has nothing in hand
         self._exchanger = exchanger
         self._lanes = lanes
+        self._notebook = notebook
         self._calls_seen = -1
         self._published: set[tuple[str, str]] = set()  # (id, token)
         self._nudged = threading.Event()
@@ -45,6 +47,7 @@ class Courier(threading.Thread):
                     self._report()
                 else:
                     self.tick()
+                self._notebook.tick()
             except (TaskSystemError, RedisError) as error:
                 logger.info("event=courier_waits error=%s", error)
             except Exception:

@@ -43,6 +43,7 @@ class Exchanger:
         board: Board,
         spooler: Spooler,
         is_stopping: Callable[[], bool] = lambda: False,
+        before: Callable[[Sequence[Settlement]], None] = lambda _: None,
     ):
         self.broker = broker
         self.executor = executor
@@ -52,6 +53,7 @@ class Exchanger:
         self.calls = 0  # that were answered
         self.lock = threading.Lock()
         self._is_stopping = is_stopping
+        self._before = before  # each report of outcomes
         self._rng = Random()  # noqa: S311 (jitter)
         self._is_unsure = False  # whether Redis may hold other tasks for it than it knows
         self._run_id = ""  # of the server that answered last
@@ -116,6 +118,8 @@ class Exchanger:
         self, lane: Lane, settlements: list[Settlement], says: dict[str, Any], request: str,
         limit: int,
     ) -> Exchange:  # fmt: skip
+        if settlements:
+            self._before(settlements)
         return self.broker.exchange(
             self.executor, self.worker, lane.queues, limit=limit, settlements=settlements,
             request=request, shard=lane.shard, **says,

@@ -30,6 +30,7 @@ from .exchange import Exchanger
 from .interrupts import Interrupts, Lookout
 from .job import Job
 from .lanes import Lane, lanes_of
+from .notebook import Notebook
 from .runner import Runner
 from .spool import Spool, spool_directory
 from .spooler import Spooler
@@ -64,13 +65,15 @@ class Executor:
         self.steals = steals
         self.lanes = lanes_of(queues)
         self.interrupts = Interrupts(board)
-        self.runner = Runner(worker, self.interrupts)
+        self.notebook = Notebook(broker, executor)
+        self.runner = Runner(worker, self.interrupts, self.notebook)
         spool = Spool(spool_directory(), executor, conf().spool_max_bytes)
         self.spooler = Spooler(spool, self.lanes)
         self.exchanger = Exchanger(
-            broker, executor, worker, board, self.spooler, lambda: self.stopping
-        )
-        self.courier = Courier(self.exchanger, self.lanes)
+            broker, executor, worker, board, self.spooler, lambda: self.stopping,
+            before=self.notebook.flush,
+        )  # fmt: skip
+        self.courier = Courier(self.exchanger, self.lanes, self.notebook)
         self.lookout = Lookout(self.interrupts, board, self.courier.awake)
         self.freed = threading.Event()  # set by who makes room while there is none
         self.coroutines = Coroutines(self._run_coroutine, self.freed)
@@ -211,10 +214,10 @@ class Executor:
         return None
 
     def _jobs(self, lane: Lane, answer: Exchange, slots: list[int]) -> list[Job]:
-        claimed, token, types = answer.claimed, answer.token, self.runner.types
+        claimed, token, type_of = answer.claimed, answer.token, self.runner.type_of
         self.runner.begin_slice(claimed[-1].state.changed_ms)
         return [
-            Job(slot, task.message, task.state, token, lane, types.get(task.message.type))
+            Job(slot, task.message, task.state, token, lane, type_of(task.message.type))
             for slot, task in zip(slots, claimed, strict=True)
         ]
 

@@ -13,21 +13,24 @@ from typing import Any, NamedTuple
 from django.dispatch import Signal
 
 from tasks_app.broker.answers import Settlement
-from tasks_app.compat import TaskContext, TaskResult, signals
+from tasks_app.compat import TaskResult, signals
 from tasks_app.conf import conf
-from tasks_app.exceptions import UnknownTaskType, ValueTooLarge
+from tasks_app.context import enter
+from tasks_app.exceptions import TaskRetry, TaskSnoozed, UnknownTaskType, ValueTooLarge
 from tasks_app.listening import is_heard, tell
 from tasks_app.message import Attempt, now_us
 from tasks_app.normalize import normalized, size_of
-from tasks_app.registry import get, task_types
+from tasks_app.registry import TaskType, resolve, task_types
 from tasks_app.results import finished_result, running_result
-from tasks_app.retrying import next_pause_ms
+from tasks_app.retrying import is_last, next_pause_ms
 from tasks_app.states import Status
 
 from .database import tidy
 from .errors import message_of, traceback_of, type_path
 from .interrupts import Interrupts
 from .job import Job
+from .notebook import Notebook
+from .page import Page
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,7 @@ RETURNED = Status.COMPLETED.value  # plain text: reading an enum's value costs m
 FAILED = Status.FAILED.value
 RETRYING = Status.RETRYING.value
 GIVEN_BACK = Status.PENDING.value
+SNOOZED = Status.SCHEDULED.value
 
 
 class Begun(NamedTuple):
@@ -58,12 +62,13 @@ class Refused(Exception):
 class Runner:
     """Runs the tasks of one executor, from any of its threads."""
 
-    def __init__(self, worker: str, interrupts: Interrupts):
+    def __init__(self, worker: str, interrupts: Interrupts, notebook: Notebook):
         self.worker = worker
         self.interrupts = interrupts
+        self.notebook = notebook
         self.ahead_us = 0  # the server's clock against ours
         self.begin_slice(now_us() // 1000)
-        self.types = task_types()
+        self._types = task_types()
         self._rng = Random()  # noqa: S311 (jitter)
         self._memory_bytes = _peak_memory()
 
@@ -72,6 +77,16 @@ class Runner:
         self.ahead_us = server_ms * 1000 - now_us()
         self._hears_start = is_heard(signals.task_started)
         self._hears_end = is_heard(signals.task_finished)
+
+    def type_of(self, name: str) -> TaskType | None:
+        """The type of a claimed task; None if it is not installed here."""
+        known = self._types.get(name)
+        if known is not None:
+            return known
+        try:
+            return resolve(name)
+        except UnknownTaskType:
+            return None
 
     def run(self, job: Job) -> Settlement | None:
         """Run a sync task, in a context of its own, and put its database connections in order.
@@ -92,18 +107,31 @@ class Runner:
         if unfit is not None:
             return unfit
         begun = Begun(now_us(), 0.0)
+        page = Page(self, job, begun.at_us)
         try:
-            function, args = self._call(job, begun)
-            coroutine = function(*args, **job.message.kwargs)
-            return self._returned(job, begun, await self.interrupts.acall(job, coroutine))
+            function, args = self._call(job, page)
+            enter(page)
+            try:
+                coroutine = function(*args, **job.message.kwargs)
+                value = await self.interrupts.acall(job, coroutine)
+            finally:
+                enter(None)
+                page.is_over = True
+            return self._returned(job, begun, value)
         except BaseException as error:  # noqa: BLE001 (SystemExit too is a failure of the task)
             return self._raised(job, begun, error)
 
     def _attempt(self, job: Job) -> Settlement | None:
         begun = Begun(time_ns() // 1000, thread_time())
+        page = Page(self, job, begun.at_us)
         try:
-            function, args = self._call(job, begun)
-            value = self.interrupts.call(job, function, args, job.message.kwargs)
+            function, args = self._call(job, page)
+            enter(page)
+            try:
+                value = self.interrupts.call(job, function, args, job.message.kwargs)
+            finally:
+                enter(None)
+                page.is_over = True
             return self._returned(job, begun, value)
         except BaseException as error:  # noqa: BLE001 (SystemExit too is a failure of the task)
             return self._raised(job, begun, error)
@@ -122,7 +150,10 @@ class Runner:
     def _unknown(self, job: Job) -> Settlement:
         """An older or a newer worker may know the type: back, for longer the older the task is."""
         message = job.message
-        age_ms = (now_us() - message.submitted_us) // 1000
+        since_us = max(message.submitted_us, message.run_after_us)
+        age_ms = (now_us() - since_us) // 1000
+        if 0 < conf().unknown_type_seconds * 1000 < age_ms:
+            return self._given_up(job)
         line = b""
         if not job.state.lines:  # said once is enough
             error = _unknown_type(message.type)
@@ -138,24 +169,41 @@ class Runner:
         logger.warning("event=unknown_type task=%s type=%s", message.id, message.type)
         return self._back(job, pause_ms, line)
 
+    def _given_up(self, job: Job) -> Settlement:
+        error = _unknown_type(job.message.type)
+        attempt = Attempt(
+            number=job.state.starts + 1,
+            run=job.state.run,
+            worker=self.worker,
+            ended_us=now_us(),
+            outcome=FAILED,
+            error_type=type_path(error),
+            error=message_of(error),
+        )
+        logger.warning("event=failed task=%s type=%s unknown", job.message.id, job.message.type)
+        return Settlement(
+            id=job.message.id, token=job.token, outcome="failed", line=attempt.encode()
+        )
+
     def _back(self, job: Job, pause_ms: int = 0, line: bytes = b"") -> Settlement:
         return Settlement(
             id=job.message.id, token=job.token, outcome="released", pause_ms=pause_ms, line=line
         )
 
-    def _call(self, job: Job, begun: Begun) -> tuple[Callable[..., Any], list[Any]]:
+    def _call(self, job: Job, page: Page) -> tuple[Callable[..., Any], list[Any]]:
         """The function and its positional arguments; says that the task has started."""
         task, message = job.type.task, job.message
         if self._hears_start:
-            _tell(signals.task_started, lambda: self._running(job, begun))
+            _tell(signals.task_started, lambda: page.result)
         if not task.takes_context:
             return task.func, message.args
-        return task.func, [TaskContext(task_result=self._running(job, begun)), *message.args]
+        return task.func, [page.context, *message.args]
 
-    def _running(self, job: Job, begun: Begun) -> TaskResult:
+    def result_of(self, job: Job, started_us: int) -> TaskResult:
+        """What an attempt that has begun is told of its task."""
         number = job.state.starts + 1
         return running_result(
-            job.message, job.state, number, self.worker, begun.at_us, job.type.task
+            job.message, job.state, number, self.worker, started_us, job.type.task
         )
 
     # --- after ---
@@ -180,14 +228,19 @@ class Runner:
         """Called inside the except block: who hears of it may ask for the exception."""
         if self.interrupts.is_cancelled(job):
             return None
+        if isinstance(error, TaskSnoozed):
+            return self._snoozed(job, begun, error)
         self.interrupts.explain(error, job)
         message = job.message
         is_refused = isinstance(error, Refused)
         failures = job.state.failures + 1
-        is_last = is_refused or failures >= message.max_attempts
-        cause = error.__cause__ if is_refused else error
+        cause = _cause_of(error)
+        if isinstance(error, TaskRetry):  # it knows better than `retry_on` and `give_up_on`
+            is_over = failures >= message.max_attempts
+        else:
+            is_over = is_refused or is_last(message, failures, type(error))
         attempt = Attempt(
-            outcome=FAILED if is_last else RETRYING,
+            outcome=FAILED if is_over else RETRYING,
             error_type=type_path(cause),
             error=message_of(cause),
             traceback=traceback_of(cause, () if is_refused else OWN_FILES),
@@ -197,15 +250,36 @@ class Runner:
             "event=%s task=%s type=%s attempt=%d error_type=%s",
             attempt.outcome, message.id, message.type, attempt.number, attempt.error_type,
         )  # fmt: skip
-        if is_last and is_heard(signals.task_finished, logging.ERROR):
+        if is_over and is_heard(signals.task_finished, logging.ERROR):
             self._tell_finished(job, attempt)
         return Settlement(
             id=message.id,
             token=job.token,
-            outcome="failed" if is_last else "retry",
-            pause_ms=0 if is_last else next_pause_ms(message, failures, self._rng),
+            outcome="failed" if is_over else "retry",
+            pause_ms=0 if is_over else self._pause_ms(job, failures, error),
             line=attempt.encode(),
         )
+
+    def _snoozed(self, job: Job, begun: Begun, error: TaskSnoozed) -> Settlement:
+        """One line tells of all pauses in a row, or they would be too many."""
+        before = job.state.attempts[-1:]
+        is_again = bool(before) and before[0].snoozes > 0 and before[0].run == job.state.run
+        said = self._measured(job, begun) | {"number": 0}
+        snoozes = before[0].snoozes + 1 if is_again else 1
+        return Settlement(
+            id=job.message.id,
+            token=job.token,
+            outcome="snoozed_again" if is_again else "snoozed",
+            pause_ms=int(error.seconds * 1000),
+            line=Attempt(outcome=SNOOZED, snoozes=snoozes, **said).encode(),
+        )
+
+    def _pause_ms(self, job: Job, failures: int, error: BaseException) -> int:
+        if isinstance(error, TaskRetry) and error.seconds is not None:
+            return int(error.seconds * 1000)
+        declared = job.type.options.get("backoff")
+        declared = declared if callable(declared) else None
+        return next_pause_ms(job.message, failures, self._rng, declared, error)
 
     def _measured(self, job: Job, begun: Begun) -> dict[str, Any]:
         """What an attempt says of itself, whatever its outcome."""
@@ -239,6 +313,15 @@ def _tell(signal: Signal, build: Callable[[], TaskResult]) -> None:
         logger.error("event=signal_failed error_type=%s %s", type_path(error), message_of(error))
 
 
+def _cause_of(error: BaseException) -> BaseException:
+    """The error to be told of: that of the task, where it is wrapped in one of ours."""
+    if isinstance(error, Refused):
+        return error.__cause__
+    if isinstance(error, TaskRetry):
+        return error.__cause__ or error.__context__ or error
+    return error
+
+
 def _kept(value: Any) -> Any:
     try:
         return normalized(value)
@@ -248,7 +331,7 @@ def _kept(value: Any) -> Any:
 
 def _unknown_type(name: str) -> UnknownTaskType:
     try:
-        get(name)
+        resolve(name)
     except UnknownTaskType as error:
         return error
     return UnknownTaskType(f"There is no task type {name!r}.")

@@ -81,6 +81,7 @@ def _queue(queue: QueueStats) -> dict[str, Any]:
         "paused": queue.is_paused,
         "ready": queue.ready,
         "scheduled": queue.scheduled,
+        "waiting": queue.waiting,
     }
 
 

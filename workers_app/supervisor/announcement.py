@@ -7,6 +7,7 @@ from typing import Any
 
 from tasks_app.message import now_us
 from tasks_app.registry import task_types
+from tasks_app.sketch import sketch_of
 
 from ..control import PoolConfig
 from .recycling import Recycling
@@ -41,6 +42,7 @@ class Announcement:
             "queues": list(config.queues),
             "kind": seats.kind,
             "types": len(task_types()),
+            "known": sketch_of(task_types()),
             "config": config.to_json(),
             "version": _version(),
         }

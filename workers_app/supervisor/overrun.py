@@ -6,7 +6,7 @@ from tasks_app.broker.answers import Settlement
 from tasks_app.conf import conf
 from tasks_app.exceptions import TaskTimeout
 from tasks_app.message import Attempt, StoredTask, now_us
-from tasks_app.retrying import next_pause_ms
+from tasks_app.retrying import is_last, next_pause_ms
 from tasks_app.states import Status
 
 from ..executor.board import Running
@@ -30,14 +30,14 @@ class Overrun:
     def settlement(self, task: StoredTask, rng: Random) -> Settlement:
         """Its outcome, by the rule of any failure."""
         failures = task.state.failures + 1
-        is_last = failures >= task.message.max_attempts
+        is_over = is_last(task.message, failures, TaskTimeout)
         attempt = Attempt(
             number=task.state.starts + (task.state.status == Status.ASSIGNED),
             run=task.state.run,
             worker=self._worker,
             started_us=self._started_us,
             ended_us=self._ended_us,
-            outcome=(Status.FAILED if is_last else Status.RETRYING).value,
+            outcome=(Status.FAILED if is_over else Status.RETRYING).value,
             error_type=f"{TaskTimeout.__module__}.{TaskTimeout.__qualname__}",
             error=f"The attempt took longer than its limit of {self._limit_seconds:g} s, "
             f"did not end in the {conf().timeout_grace_seconds:g} s after that, "
@@ -48,8 +48,8 @@ class Overrun:
         return Settlement(
             id=self.id,
             token=self.token,
-            outcome="failed" if is_last else "retry",
-            pause_ms=0 if is_last else next_pause_ms(task.message, failures, rng),
+            outcome="failed" if is_over else "retry",
+            pause_ms=0 if is_over else next_pause_ms(task.message, failures, rng),
             line=attempt.encode(),
         )
 

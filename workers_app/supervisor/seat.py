@@ -17,6 +17,7 @@ from ..control import PoolConfig
 from ..executor.blackbox import BlackBox
 from ..executor.board import Board
 from ..executor.executor import Executor
+from ..executor.tasklog import keep_logs
 from ..executor.timing import pause_before_respawn
 from .child import Lifeline, fork_child
 from .family import end_families, end_group
@@ -207,6 +208,7 @@ class _Body:
         for other in self._others:
             other.box.close()  # or each child would hold the files of all before it
         self._box.open()
+        keep_logs()
         self._executor = self._make()
         if self._is_stopped:
             self._executor.stopping = True

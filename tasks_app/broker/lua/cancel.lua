@@ -1,6 +1,6 @@
 -- cancel: end open tasks, wherever they are.
 --
--- include: keys clock tasks writes orders lease
+-- include: keys clock tasks marks unique limits writes orders lease
 --
 -- KEYS[1] the shard's anchor
 --
@@ -20,6 +20,7 @@ ids = fitting(ids)
 local before = {}
 local lost = {} -- executor -> ids that it held
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
+tell_waiting(ids, states)
 for n, id in ipairs(ids) do
   if not definitions[n] then
     before[n] = ""
@@ -34,6 +35,7 @@ for n, id in ipairs(ids) do
       local queue = waits(definitions[n])
       redis.call("ZREM", ready_of(queue), id)
       redis.call("ZREM", scheduled_of(queue), id)
+      if before[n] == "waiting" then redis.call("SREM", waiting_of(queue), id) end
       redis.call("ZREM", expiring_of(queue), id)
       if owner ~= "" then
         redis.call("HDEL", held_by(owner), id)

@@ -1,6 +1,6 @@
 -- forget: drop finished tasks that the database has recorded. Only the recorder calls this.
 --
--- include: keys tasks term
+-- include: keys tasks remarks term
 --
 -- KEYS[1] the shard's anchor
 --
@@ -31,6 +31,8 @@ end
 if #dropped > 0 then
   redis.call("HDEL", PAYLOADS, unpack(dropped))
   redis.call("HDEL", STATES, unpack(dropped))
+  redis.call("HDEL", MARKS, unpack(dropped))
+  forget_remarks(dropped)
 end
 if late > 0 then redis.call("HINCRBY", COUNTERS, "late", late) end
 return #dropped

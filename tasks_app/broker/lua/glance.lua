@@ -1,6 +1,6 @@
 -- glance: how some tasks and the newest that changed look at this moment, in a few bytes each.
 --
--- include: keys tasks
+-- include: keys tasks marks limits
 --
 -- KEYS[1] the shard's anchor
 --
@@ -50,6 +50,7 @@ for id in pairs(asked) do
   ids[#ids + 1] = id
 end
 local definitions, states, found = ask(PAYLOADS, ids), ask(STATES, ids), {}
+tell_waiting(ids, states)
 for n, id in ipairs(ids) do
   if definitions[n] then
     local header = states[n] and string.match(states[n], "^[^\n]*") or ""

@@ -1,6 +1,6 @@
 -- pause: let a queue give nothing out, or let it give again.
 --
--- include: keys clock tasks writes
+-- include: keys clock tasks marks unique limits writes
 --
 -- KEYS[1] the shard's anchor
 --
@@ -16,5 +16,6 @@ if ARGV[2] == "1" then
 else
   changed = redis.call("SREM", PAUSED, ARGV[1])
   wake(ARGV[1], redis.call("ZCARD", ready_of(ARGV[1])))
+  write_all()
 end
 return changed

@@ -1,6 +1,6 @@
--- promote: move what is due into ready, and end what has expired.
+-- promote: move what is due into ready, end what has expired, and admit tasks whose limits have tokens again.
 --
--- include: keys clock tasks writes term
+-- include: keys clock tasks marks unique limits writes term
 --
 -- KEYS[1] the shard's anchor
 --
@@ -41,6 +41,7 @@ local function expire(id, state, definition, queue)
     and move(state, "expired") then
     redis.call("ZREM", ready_of(queue), id)
     redis.call("ZREM", scheduled_of(queue), id)
+    redis.call("SREM", waiting_of(queue), id)
     keep(id, state)
     count("expired")
   end
@@ -68,6 +69,7 @@ for n, queue in ipairs(queues) do
   end
   if #due > 0 then redis.call("ZREM", scheduled_of(queue), unpack(due)) end
 end
+looked_at = looked_at + unpark(math.max(1, limit - looked_at))
 write_all()
 
 for _, queue in ipairs(queues) do
@@ -79,5 +81,5 @@ for _, queue in ipairs(queues) do
   end
 end
 
-local next_due = tonumber(redis.call("ZRANGE", DUE, 0, 0, "WITHSCORES")[2])
-return { looked_at, next_due and math.max(0, next_due - now) or -1 }
+local next_due = math.min(head(DUE) or math.huge, head(PARKED) or math.huge)
+return { looked_at, next_due < math.huge and math.max(0, next_due - now) or -1 }

@@ -10,13 +10,17 @@
 -- Returns how many tasks were put aside.
 
 local tasks = 0
-for _, set in ipairs({ ready_of(ARGV[1]), scheduled_of(ARGV[1]) }) do
-  local size = redis.call("ZCARD", set)
-  if size > 0 then
-    local name = base .. "aside:" .. ARGV[2] .. ":" .. tasks
-    redis.call("RENAME", set, name)
-    redis.call("RPUSH", ASIDE, name)
-    tasks = tasks + size
-  end
+
+local function put_aside(set, size, kind)
+  if size == 0 then return end
+  local name = base .. "aside:" .. ARGV[2] .. ":" .. kind
+  redis.call("RENAME", set, name)
+  redis.call("RPUSH", ASIDE, name)
+  tasks = tasks + size
 end
+
+local ready, scheduled, waiting = ready_of(ARGV[1]), scheduled_of(ARGV[1]), waiting_of(ARGV[1])
+put_aside(ready, redis.call("ZCARD", ready), "1")
+put_aside(scheduled, redis.call("ZCARD", scheduled), "2")
+put_aside(waiting, redis.call("SCARD", waiting), "waiting")
 return tasks

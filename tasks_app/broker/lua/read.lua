@@ -1,6 +1,6 @@
 -- read: what Redis knows of some tasks, at one moment.
 --
--- include: keys tasks
+-- include: keys tasks marks limits
 --
 -- KEYS[1] the shard's anchor
 --
@@ -8,4 +8,6 @@
 --
 -- Returns {definitions, states}, each in the order of the ids; nil where there is none.
 
-return { ask(PAYLOADS, ARGV), ask(STATES, ARGV) }
+local states = ask(STATES, ARGV)
+tell_waiting(ARGV, states)
+return { ask(PAYLOADS, ARGV), states }

@@ -1,6 +1,6 @@
 -- reap: take the tasks of a dead executor, or of a worker whose lease is over, back into the queue.
 --
--- include: keys clock tasks writes term
+-- include: keys clock tasks marks unique limits writes term
 --
 -- KEYS[1] the shard's anchor
 --

@@ -1,6 +1,6 @@
 -- reconcile: after Redis was wiped or rolled back, bring tasks to where the database has seen them.
 --
--- include: keys clock tasks writes term
+-- include: keys aside clock tasks remarks marks unique limits writes term
 --
 -- KEYS[1] the shard's anchor
 --
@@ -8,8 +8,9 @@
 -- ARGV[2] the new epoch
 -- ARGV[3] line for the attempts of each task that is restored
 -- ARGV[4] 1 to change nothing, and only tell
--- ARGV[5...] four for each task as the database has it: id, definition, state, moment before which it must
---   not start (ms; 0: at once); of a final one the header of its state is enough
+-- ARGV[5...] six for each task as the database has it: id, definition, state, moment before which it must
+--   not start (ms; 0: at once), mark ("": none), remarks ("": none); of a final one the header
+--   of its state is enough
 --
 -- Returns what was done with each, in their order; of big tasks only with the first:
 --   "kept"      Redis is as new, or newer, or has rightly forgotten it; nothing was changed
@@ -20,7 +21,7 @@ if is_over(ARGV[1]) then return LOST_LEAD end
 local epoch, line, only_tells = tonumber(ARGV[2]), ARGV[3], ARGV[4] == "1"
 
 local ids = {}
-for i = 5, #ARGV, 4 do
+for i = 5, #ARGV, 6 do
   ids[#ids + 1] = ARGV[i]
 end
 ids = fitting(ids)
@@ -54,11 +55,27 @@ local function remove(id, definition, owner)
   local queue = waits(definition)
   redis.call("ZREM", ready_of(queue), id)
   redis.call("ZREM", scheduled_of(queue), id)
+  redis.call("SREM", waiting_of(queue), id)
   redis.call("ZREM", expiring_of(queue), id)
+  leave(marks_of({ id }))
   for _, set in ipairs(redis.call("LRANGE", ASIDE, 0, -1)) do
-    redis.call("ZREM", set, id) -- a purge of before the roll-back is not meant for what came after
+    take_aside(set, { id }) -- a purge of before the roll-back is not meant for what came after
   end
   if owner ~= "" then redis.call("HDEL", held_by(owner), id) end
+end
+
+local restored = {} -- id -> true
+
+-- Write down what a restored task's mark says. Of two tasks with one key the later one has it; periods begin
+-- anew.
+local function restore_mark(id, text)
+  local mark = cjson.decode(text)
+  if mark.u or mark.l then write_marks({ id, text }) end
+  local owner = mark.u and owner_of(mark.u.k)
+  if mark.u and not (owner and owner > id and (restored[owner] or open_task(owner))) then
+    own(mark.u, id, string.format("%.0f", now))
+  end
+  if mark.i then promise(mark.i, id) end
 end
 
 local function restore(id, definition, recorded, at)
@@ -75,16 +92,22 @@ end
 local done = {}
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
 for n, id in ipairs(ids) do
-  local i = n * 4 + 1
+  local i = n * 6 - 1
   local state, recorded = read_state(states[n]), read_state(ARGV[i + 2] ~= "" and ARGV[i + 2])
   done[n] = verdict(definitions[n], state, recorded)
   if not only_tells and done[n] ~= "kept" then
     if definitions[n] then remove(id, definitions[n], state.owner) end
     if done[n] == "restored" then
       restore(id, ARGV[i + 1], recorded, tonumber(ARGV[i + 3]))
+      restored[id] = true
+      if ARGV[i + 4] ~= "" then restore_mark(id, ARGV[i + 4]) end
+      restore_remarks(id, ARGV[i + 5])
     else
+      let_go(marks_of({ id }))
       redis.call("HDEL", PAYLOADS, id)
       redis.call("HDEL", STATES, id)
+      redis.call("HDEL", MARKS, id)
+      forget_remarks({ id })
     end
   end
 end

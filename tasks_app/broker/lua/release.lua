@@ -1,7 +1,7 @@
 -- release: give tasks that an executor holds, but has not started or was interrupted at, back to
 -- their place.
 --
--- include: keys clock tasks writes
+-- include: keys clock tasks marks unique limits writes
 --
 -- KEYS[1] the shard's anchor
 --

@@ -1,15 +1,16 @@
 -- retry: open the next run of a finished task.
 --
--- include: keys clock tasks writes
+-- include: keys clock tasks remarks marks unique limits writes
 --
 -- KEYS[1] the shard's anchor
 --
 -- ARGV[1] id
--- ARGV[2] definition of the new run
+-- ARGV[2] definition of the new run, ARGV[8] its mark ("": none), ARGV[9] its remarks, as the database has them
 -- ARGV[3] status, ARGV[4] epoch, ARGV[5] run, ARGV[6] version, ARGV[7] attempts of the task as the database has
 --   them; used if Redis has forgotten it
 --
--- Returns "" when it is pending again, else the status that does not allow it.
+-- Returns {} when it is pending again; {status} if that does not allow it; {status, other} if another task that
+-- is open has its unique key.
 
 local id, definition = ARGV[1], ARGV[2]
 local state = read_state(redis.call("HGET", STATES, id))
@@ -19,13 +20,21 @@ if redis.call("HEXISTS", PAYLOADS, id) == 0 then
 end
 
 local before = state.status
-if not string.find(FINAL, " " .. before .. " ", 1, true) then return before end
+if not string.find(FINAL, " " .. before .. " ", 1, true) then return { before } end
+local mark = ARGV[8] ~= "" and cjson.decode(ARGV[8])
+local unique = mark and mark.u
+if unique and unique.ms > 0 then unique = nil end -- a period counts from a submit, which this is none
+local owner = unique and owner_of(unique.k)
+if owner and owner ~= id and open_task(owner) then return { before, owner } end
 move(state, "pending")
 state.run = state.run + 1
 state.starts, state.failures, state.crashes = 0, 0, 0
 keep(id, state)
 place(id, definition, now)
 redis.call("HSET", PAYLOADS, id, definition)
+restore_remarks(id, ARGV[9])
+if unique then own(unique, id, string.format("%.0f", now)) end
+if mark and (mark.u or mark.l) then write_marks({ id, ARGV[8] }) end
 count("submitted")
 write_all()
-return ""
+return {}

@@ -1,6 +1,6 @@
 -- start: publish that held tasks have started.
 --
--- include: keys clock tasks writes
+-- include: keys clock tasks marks unique limits writes
 --
 -- KEYS[1] the shard's anchor
 --

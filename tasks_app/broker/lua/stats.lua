@@ -7,11 +7,13 @@
 -- ARGV[1...20] two for each level from 1 to 10: lowest and highest rank of its tasks
 --
 -- Returns {server's time in ms, counters as name, value, ..., unrecorded changes, queues}; each queue is
--- {name, 1 if paused, tasks scheduled or retrying, tasks ready at level 1, ..., at level 10}.
+-- {name, 1 if paused, tasks scheduled or retrying, tasks that wait for a limit, tasks ready at level 1, ..., at
+-- level 10}.
 
 local queues = {}
 for _, queue in ipairs(redis.call("SMEMBERS", QUEUES)) do
-  local line = { queue, redis.call("SISMEMBER", PAUSED, queue), redis.call("ZCARD", scheduled_of(queue)) }
+  local line = { queue, redis.call("SISMEMBER", PAUSED, queue), redis.call("ZCARD", scheduled_of(queue)),
+    redis.call("SCARD", waiting_of(queue)) }
   local ready = ready_of(queue)
   local any = redis.call("ZCARD", ready) > 0
   for level = 1, 10 do

@@ -1,6 +1,6 @@
 -- sweep: cancel a slice of what a purge has put aside.
 --
--- include: keys clock tasks writes term
+-- include: keys aside clock tasks marks unique limits writes term
 --
 -- KEYS[1] the shard's anchor
 --
@@ -19,9 +19,10 @@ if not set then return { 0, 0 } end
 local function is_back(id, state, queue)
   if tonumber(state.run) == 1 then return false end
   return redis.call("ZSCORE", ready_of(queue), id) or redis.call("ZSCORE", scheduled_of(queue), id)
+    or redis.call("SISMEMBER", waiting_of(queue), id) == 1
 end
 
-local ids = fitting(redis.call("ZRANGE", set, 0, tonumber(ARGV[2]) - 1))
+local ids = fitting(some_aside(set, tonumber(ARGV[2])))
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
 local cancelled = 0
 for n, id in ipairs(ids) do
@@ -38,6 +39,6 @@ for n, id in ipairs(ids) do
   end
 end
 write_all()
-if #ids > 0 then redis.call("ZREM", set, unpack(ids)) end
+if #ids > 0 then take_aside(set, ids) end
 if redis.call("EXISTS", set) == 0 then redis.call("LPOP", ASIDE) end
 return { cancelled, redis.call("EXISTS", ASIDE) }

@@ -24,8 +24,10 @@ from tasks_app.broker import Broker
 from tasks_app.broker.answers import Recorded
 from tasks_app.broker.keys import shard_of, shards
 from tasks_app.exceptions import QueueUnavailable
+from tasks_app.lookup import recorded_remarks
 from tasks_app.message import is_definition, queue_in
 from tasks_app.models import Ledger, TaskRecord
+from tasks_app.remarks import Remarks
 from tasks_app.states import FINAL, OPEN
 
 from ...service import Service
@@ -244,11 +246,13 @@ def _read(rows: QuerySet[TaskRecord]) -> Iterator[list[Recorded]]:
     """Read rows in slices of bounded size."""
     for ids in slices(sizes_of(rows.order_by("id")), MOST_BYTES):
         found = rows.filter(id__in=ids).only("id", "status", "definition", "state")
-        yield [_recorded(row) for row in found]
+        said = recorded_remarks(ids)
+        yield [_recorded(row, said.get(row.id)) for row in found]
 
 
-def _recorded(row: TaskRecord) -> Recorded:
-    return Recorded(row.id, bytes(row.definition), bytes(row.state), row.is_final)
+def _recorded(row: TaskRecord, said: Remarks | None) -> Recorded:
+    remarks = said.text if said else b""
+    return Recorded(row.id, bytes(row.definition), bytes(row.state), row.is_final, remarks)
 
 
 def _write(**fields: Any) -> None:

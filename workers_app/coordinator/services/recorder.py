@@ -11,6 +11,7 @@ from tasks_app.broker import Broker
 from tasks_app.broker.keys import shards
 from tasks_app.conf import conf
 from tasks_app.models import TaskRecord
+from tasks_app.remarks import Remarks
 from tasks_app.states import FINAL
 
 from ...service import Service
@@ -75,8 +76,9 @@ class Recorder(Service):
             known = self._broker.read(ids, shard)  # a task that is unknown has been recorded
             # Asked for after the tasks: whatever these tell of, it is not later than this change.
             mark = Mark(shard, self._broker.last_change(shard))
+            said = self._broker.remarks(list(known), shard)  # all of it, of what is final above
             began = time.monotonic()
-            written, refused = self._write(known, mark)
+            written, refused = self._write(known, mark, said)
         except Exception:
             self.size = max(self.size // 2, 1)  # it may be the size that was too much
             raise
@@ -90,11 +92,13 @@ class Recorder(Service):
             self._broker.forget(finished, shard, late=late)
 
     def _write(
-        self, known: dict[str, tuple[bytes, bytes | None]], mark: Mark
+        self, known: dict[str, tuple[bytes, bytes | None]], mark: Mark, said: dict[str, Remarks]
     ) -> tuple[list[Row], list[Refused]]:
         """Write what can be written. Return the rows that the database has now, and the rest."""
         rows, refused = _rows(known)
         try:
+            if said:
+                history.write_remarks(said)
             refused += history.write(rows, mark)
             history.quarantine(refused)
         except (OperationalError, InterfaceError):

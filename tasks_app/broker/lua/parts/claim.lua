@@ -73,13 +73,18 @@ end
 -- held (id, token, ...), to its states (id, state, ...) and to the answer; returns its definitions' bytes.
 local function choose(executor, token, ids, held, states, answer)
   local bytes = 0
+  local again = {} -- state before -> text of the state after; false if it is not given out
   local first = assigned(false, "pending", executor) -- of all that are claimed for the first time
   local definitions, before = ask(PAYLOADS, ids), ask(STATES, ids)
   for n, id in ipairs(ids) do
     local definition = definitions[n]
     if definition then -- else it was forgotten, which only a final task is
       local written = first
-      if before[n] then written = assigned(before[n], "pending", executor) end
+      if before[n] then
+        local raw = before[n] -- tasks that were admitted together have it in common
+        if again[raw] == nil then again[raw] = assigned(raw, "pending", executor) end
+        written = again[raw]
+      end
       if has_expired(definition) then
         local state = read_state(before[n])
         if move(state, "expired") then
@@ -118,7 +123,15 @@ local function claim(executor, token, queues, limit)
   for n = first, #ids do
     add(ready, homes[n], ranks[n], ids[n]) -- back to its place
   end
-  if #held > 0 then hold(executor, states, held) end
+  if #held == 0 then return answer end
+  hold(executor, states, held)
+  if has_marks() then
+    local given = {}
+    for i = 1, #held, 2 do
+      given[#given + 1] = held[i]
+    end
+    spend(given)
+  end
   return answer
 end
 

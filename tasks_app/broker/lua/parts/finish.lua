@@ -1,19 +1,33 @@
 -- finish: decide the outcome of held tasks. Only who holds a task under its token may: that one
 -- check guards against late workers, reapers, thieves and repeated calls alike.
 
+local OUTCOMES = " completed failed retry released snoozed snoozed_again "
+
+-- A pause that the task asked for: not even an attempt. One line tells of all in a row: the last one.
+local function snooze(state, outcome, line)
+  if state.status == "processing" then state.starts = state.starts - 1 end
+  if outcome == "snoozed_again" then state.attempts = string.match(state.attempts, "^(.*\n)[^\n]*\n$") or "" end
+  append(state, line)
+end
+
 -- Apply one outcome to a held task's state. Returns the moment it may run again, or nothing if it is over.
 local function settle(state, outcome, pause_ms, line)
-  if not string.find(" completed failed retry released ", " " .. outcome .. " ", 1, true) then
+  if not string.find(OUTCOMES, " " .. outcome .. " ", 1, true) then
     error("no such outcome: " .. outcome)
   end
-  if outcome ~= "released" and state.status == "assigned" then
-    state.starts = state.starts + 1 -- too short to have been published as processing
+  local is_snoozed = outcome == "snoozed" or outcome == "snoozed_again"
+  if is_snoozed then
+    snooze(state, outcome, line)
+  else
+    if outcome ~= "released" and state.status == "assigned" then
+      state.starts = state.starts + 1 -- too short to have been published as processing
+    end
+    append(state, line)
   end
-  append(state, line)
   if outcome == "retry" or outcome == "failed" then
     state.failures = state.failures + 1
   end
-  if outcome ~= "released" then count(outcome == "retry" and "retried" or outcome) end
+  if outcome ~= "released" and not is_snoozed then count(outcome == "retry" and "retried" or outcome) end
   if outcome == "completed" or outcome == "failed" then
     move(state, outcome)
     return nil
@@ -36,6 +50,7 @@ local function finish(id, raw, outcome, pause_ms, line)
   if header then
     count("completed")
     keep_text(id, header .. line .. "\n")
+    ended[#ended + 1] = id
     return nil
   end
   local state = read_state(raw)

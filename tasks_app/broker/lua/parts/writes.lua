@@ -2,7 +2,9 @@
 -- fails is not rolled back, so nothing is written before the last check has passed.
 
 local new_states, changed_ids = {}, {}
+local ended, back = {}, {} -- ids of tasks that are over, and of open ones that nobody holds (any more)
 local ready, scheduled, expiring = {}, {}, {} -- queue -> {score, id, score, id, ...}
+local waiting = {} -- queue -> {id, ...}
 local counts = {} -- counter -> by how much
 
 local function add(sets, queue, score, id)
@@ -27,9 +29,14 @@ end
 
 local function keep(id, state)
   keep_text(id, write_state(state))
+  if string.find(FINAL, " " .. state.status .. " ", 1, true) then
+    ended[#ended + 1] = id
+  elseif state.owner == "" then
+    back[#back + 1] = id
+  end
 end
 
--- Put a task where it waits: in ready, or in scheduled until `at` (ms).
+-- Put a task where it waits: in scheduled until `at` (ms), or in ready; see limits.lua.
 local function place(id, definition, at)
   local queue, rank, expires = waits(definition)
   if at > now then
@@ -57,6 +64,7 @@ local function handed_over(queue, executor)
   if not written then return end
   redis.call("ZREM", ready_of(queue), id)
   hold(executor, { id, written }, { id, token })
+  spend({ id })
   return token .. " " .. id .. " " .. #written .. "\n" .. written .. definition
 end
 
@@ -92,14 +100,18 @@ local function earliest(set)
 end
 
 local function write_sets()
-  for _, waiting in ipairs({ { scheduled, scheduled_of }, { expiring, expiring_of } }) do
-    for queue, set in pairs(waiting[1]) do
-      redis.call("ZADD", waiting[2](queue), unpack(set))
+  for _, timed in ipairs({ { scheduled, scheduled_of }, { expiring, expiring_of } }) do
+    for queue, set in pairs(timed[1]) do
+      redis.call("ZADD", timed[2](queue), unpack(set))
       redis.call("ZADD", DUE, "LT", earliest(set), queue)
     end
   end
   for queue in pairs(scheduled) do
     redis.call("SADD", QUEUES, queue)
+  end
+  for queue, set in pairs(waiting) do
+    redis.call("SADD", QUEUES, queue)
+    redis.call("SADD", waiting_of(queue), unpack(set))
   end
   for queue, set in pairs(ready) do
     redis.call("SADD", QUEUES, queue)
@@ -110,6 +122,18 @@ end
 
 -- Write what was collected, and start afresh.
 local function write_all()
+  local moves = #ended > 0 or next(ready) or #back > 0 or next(touched)
+  if moves and has_marks() then
+    local marks = marks_of(ended)
+    let_go(marks)
+    leave(marks)
+    leave(marks_of(back))
+    for id, mark in pairs(line_up(ready)) do
+      local queue = mark.l.q
+      waiting[queue] = waiting[queue] or {}
+      table.insert(waiting[queue], id)
+    end
+  end
   if #new_states > 0 then
     redis.call("HSET", STATES, unpack(new_states))
   end
@@ -120,6 +144,7 @@ local function write_all()
   if #changed_ids > 0 then
     redis.call("XADD", CHANGES, "*", "ids", table.concat(changed_ids, " "))
   end
-  new_states, changed_ids, counts = {}, {}, {}
-  ready, scheduled, expiring = {}, {}, {}
+  new_states, changed_ids, ended, back, counts = {}, {}, {}, {}, {}
+  ready, scheduled, expiring, waiting = {}, {}, {}, {}
+  if next(touched) then return write_all() end -- whoever was woken has spent a token
 end

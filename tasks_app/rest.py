@@ -1,0 +1,16 @@
+"""How our API behaves: the site's REST_FRAMEWORK setting, and what holds in any other project."""
+
+REST = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "tasks_app.authentication.TokenAuthentication",  # first: its 401 says how to log in
+        "rest_framework.authentication.SessionAuthentication",
+        "tasks_app.authentication.LoopbackAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["tasks_app.permissions.MayDo"],
+    "DEFAULT_PARSER_CLASSES": ["tasks_app.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "tasks_app.errors.answer",
+    "LIST_SERIALIZER_ERRORS_AS_DICT": True,
+    "URL_FORMAT_OVERRIDE": None,
+}
