@@ -7,6 +7,8 @@ from typing import Any
 
 from tasks_app.compat import task
 
+PAUSE_SECONDS = 0.01
+
 
 @task
 def noop(payload: Any = None) -> None:
@@ -17,6 +19,12 @@ def noop(payload: Any = None) -> None:
 def clock() -> int:
     """When this ran: nanoseconds of the clock that all processes of a machine share."""
     return time.monotonic_ns()
+
+
+@task
+def pause(tenant: str) -> None:
+    """Take a while for somebody."""
+    time.sleep(PAUSE_SECONDS)
 
 
 @task

@@ -6,13 +6,15 @@ from django.urls import include, path, re_path
 from tasks_app.urls import either
 from tasks_app.views import NoSuchView
 
-from . import health, schedules, views
+from . import health, schedules, views, workflows
 
 app_name = "dtps"
 
 urlpatterns = [
     path("", views.live_page, name="live"),
     path("schedules/", schedules.schedules_page, name="schedules-page"),
+    path("workflows/", workflows.workflows_page, name="workflows-page"),
+    path("workflows/<str:workflow_id>/", workflows.workflow_page, name="workflow-page"),
     *either("healthz", health.check, "health"),
     path("api/", include("tasks_app.urls")),
     path("api/", include("workers_app.api.urls")),

@@ -182,6 +182,7 @@ DTPS = {
     "EMBEDDED_DIR": "" if REDIS_URL else str(EMBEDDED.directory),
     "FILES_ROOT": os.environ.get("DTPS_FILES_ROOT", str(BASE_DIR / "docs")),
     "SPOOL_DIR": str(VAR_DIR / "spool"),
+    "ENCRYPTION_KEYS": _list("DTPS_ENCRYPTION_KEYS"),
 }
 
 TASKS = {"default": {"BACKEND": "tasks_app.backends.RedisBackend", "QUEUES": []}}

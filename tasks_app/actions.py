@@ -1,13 +1,13 @@
 """What an operator may do with a task: for the API and the admin."""
 
-import msgspec
 from django.db import DatabaseError
 
 from . import lookup
 from .broker import broker
 from .exceptions import TaskNotFound, WrongState
-from .message import UNREADABLE, StoredTask, TaskMessage, now_us
+from .message import UNREADABLE, StoredTask
 from .states import FINAL, Status
+from .workflows.parents import waits_again
 
 
 def must_find(task_id: str) -> StoredTask:
@@ -38,12 +38,16 @@ def cancel(task_id: str, *, by: str) -> Status:
 def retry(task_id: str) -> int:
     """Open the next run of a finished task, to start at once. Return that run's number.
 
+    If tasks that it waited for are open again, it waits for these.
+
     Raise TaskNotFound, or WrongState if it is open, or cannot be read any more.
     """
     task = must_find(task_id)
     if task.message.type == UNREADABLE:
         raise WrongState("The task cannot be read; the quarantine has it as it was.")
-    broker().retry(_again(task), task.state, _remarks(task_id))
+    # Whoever retries a single task wants it to run, whatever became of those that it waited for.
+    waits = task.message.has_parents and waits_again(task_id)
+    broker().retry(task.message.again(), task.state, _remarks(task_id), waits=waits)
     return task.state.run + 1
 
 
@@ -57,13 +61,3 @@ def _remarks(task_id: str) -> bytes:
     except DatabaseError:  # then it was Redis that knew the task, and it has them too
         return b""
     return found.text if found else b""
-
-
-def _again(task: StoredTask) -> TaskMessage:
-    """The task without the bounds in time that only its first run had."""
-    expires_us = task.message.expires_us
-    return msgspec.structs.replace(
-        task.message,
-        run_after_us=0,
-        expires_us=0 if expires_us <= now_us() else expires_us,
-    )

@@ -13,6 +13,11 @@ def names_of(function: Callable[..., Any]) -> tuple[list[str], bool]:
     return named, any(p.kind == p.VAR_KEYWORD for p in parameters)
 
 
+def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters, in order."""
+    return list(_signature(function).parameters.values())
+
+
 _CONTEXT = object()
 
 

@@ -22,9 +22,9 @@ from .compat import (
     signals,
     task_backends,
 )
-from .enqueue import TaskRequest, message_with
+from .dependence import parents_in
+from .enqueue import CONTRADICTIONS, TaskRequest, message_with
 from .exceptions import TaskSystemError, UnknownTaskType
-from .limits import limit_contradiction
 from .listening import is_heard, tell
 from .lookup import find
 from .message import TaskMessage, us_of
@@ -33,9 +33,11 @@ from .options import declared_by, errors_of
 from .redis_task import RedisTask
 from .registry import TaskType, type_of, why_unknown
 from .results import enqueued_result, result_of
-from .unique import contradiction
+from .workflows.storing import put_dependent
 
 Call = tuple[Task, Sequence[Any], Mapping[str, Any]]
+
+USED_ONCE = ("run_after", "idempotency_key", "depends_on")
 
 
 class RedisBackend(BaseTaskBackend):
@@ -74,7 +76,7 @@ class RedisBackend(BaseTaskBackend):
                 raise InvalidTask(f"{name} must be an aware datetime.")
         for name, sentences in errors_of(options).items():
             raise InvalidTask(f"{name}: {sentences[0]}")
-        for check in (contradiction, limit_contradiction):
+        for check in CONTRADICTIONS:
             name, sentence = check(options, task.func)
             if sentence:
                 raise InvalidTask(f"{name}: {sentence}")
@@ -86,9 +88,13 @@ class RedisBackend(BaseTaskBackend):
         ValueTooLarge; QueueFull, QueueUnavailable, NotDurable; or DatabaseError in a transaction.
         Nothing was stored then; UnknownOutcome says that this is not known.
         """
-        message = self._message(task, args, kwargs)
+        message = self.message_of(task, args, kwargs)
         result = enqueued_result(message, task)
-        others = outbox.store([message], self.how, lambda stored: _announce([result] * len(stored)))
+        others = self._store(
+            [message],
+            {message.id: task.depends_on} if getattr(task, "depends_on", None) else {},
+            lambda stored: _announce([result] * len(stored)),
+        )
         return self._there(result, others) if others else result
 
     def enqueue_many(self, calls: Iterable[Call]) -> list[TaskResult]:
@@ -97,17 +103,19 @@ class RedisBackend(BaseTaskBackend):
         A call is ``(task, args, kwargs)``. Raises as ``enqueue`` does, and PartlyStored if there
         are more than one call to Redis can carry, no transaction, and no outbox.
         """
-        messages, results = [], []
+        messages, results, parents = [], [], {}
         for number, (task, args, kwargs) in enumerate(calls):
             try:
-                messages.append(self._message(task, args, kwargs))
+                messages.append(self.message_of(task, args, kwargs))
             except (TaskException, TaskSystemError, TypeError, ValueError) as error:
                 error.add_note(f"It is call {number} of enqueue_many.")
                 raise
             results.append(enqueued_result(messages[-1], task))
+            if getattr(task, "depends_on", None):
+                parents[messages[-1].id] = task.depends_on
         known = {result.id: result for result in results}
-        others = outbox.store(
-            messages, self.how, lambda stored: _announce([known[m.id] for m in stored])
+        others = self._store(
+            messages, parents, lambda stored: _announce([known[m.id] for m in stored])
         )
         return [self._there(result, others) for result in results] if others else results
 
@@ -126,6 +134,17 @@ class RedisBackend(BaseTaskBackend):
         except UnknownTaskType as error:
             raise TaskResultDoesNotExist(f"Task {result_id} cannot be shown: {error}") from error
 
+    def _store(
+        self, messages: Sequence[TaskMessage], parents: Mapping[str, Any], tell: outbox.Tell
+    ) -> dict[str, str]:
+        """As their alias says; but tasks that wait for others always go by the outbox."""
+        if not parents:
+            return outbox.store(messages, self.how, tell)
+        found = {task_id: parents_in(depends_on) for task_id, depends_on in parents.items()}
+        put_dependent(messages, found, self.how.durability)
+        tell(messages)
+        return {}
+
     def _there(self, result: TaskResult, others: Mapping[str, str]) -> TaskResult:
         """The task that stands for an enqueued one; mostly that itself."""
         other = others.get(result.id)
@@ -136,10 +155,11 @@ class RedisBackend(BaseTaskBackend):
         except TaskResultDoesNotExist:  # its row has been deleted, but its key is still taken
             return replace(result, id=other)
 
-    def _message(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskMessage:
+    def message_of(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskMessage:
+        """The task that an enqueue would store. Raise as ``enqueue`` does."""
         # Whether a moment is sound depends on USE_TZ, and each is used only once.
-        # So is an idempotency key.
-        is_single = task.run_after or getattr(task, "idempotency_key", None)
+        # So is an idempotency key, and what a task waits for.
+        is_single = any(getattr(task, name, None) for name in USED_ONCE)
         request = self._request(task) if is_single else self._known_requests(task)
         return message_with(request, normalized(list(args)), normalized(dict(kwargs)))
 

@@ -1,7 +1,7 @@
 """The ``DTPS`` setting: every option, its default, and a clear word on a wrong name."""
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from logging import getLevelNamesMapping
@@ -11,6 +11,8 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+
+from .retention.rules import Rules
 
 MAX_SHARDS = 16  # more would make every probe for a status slower than it gains
 
@@ -91,6 +93,11 @@ class Conf:
     task_log_bytes: int = 32 * 1024  # of these lines, as JSON
     max_checkpoint_bytes: int = 64 * 1024  # of the state that a task saves, as JSON
 
+    retention: dict[str, Any] = None  # status -> for how long: see docs/tasks.md
+    max_records: int = 0  # tasks in the history, of which the oldest go first; 0: no bound
+
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)  # of sensitive arguments
+
     files_root: str = ""  # directory whose files the demo types may read
     socket_timeout_seconds: float = 1.5  # an answer of Redis that takes longer is lost
 
@@ -100,11 +107,13 @@ class Conf:
         if not isinstance(self.schedules, dict | None):
             raise ImproperlyConfigured("DTPS['SCHEDULES'] must be a dict of name to schedule.")
         object.__setattr__(self, "schedules", dict(self.schedules or {}))
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if wanted := _wanted(field.name, field.type, value):
+        self._check_retention()
+        self._check_keys()
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if wanted := _wanted(each.name, each.type, value):
                 raise ImproperlyConfigured(
-                    f"DTPS[{field.name.upper()!r}] must be {wanted}, not {value!r}."
+                    f"DTPS[{each.name.upper()!r}] must be {wanted}, not {value!r}."
                 )
         if self.on_lease_lost not in ("stop", "continue"):
             raise ImproperlyConfigured(
@@ -124,6 +133,30 @@ class Conf:
                 "DTPS['RENEW_SECONDS'] must be at most a third of LEASE_SECONDS."
             )
 
+    def _check_retention(self) -> None:
+        if not isinstance(self.retention, dict | None):
+            raise ImproperlyConfigured("DTPS['RETENTION'] must be a dict of status to how long.")
+        object.__setattr__(self, "retention", dict(self.retention or {}))
+        try:
+            Rules.of(self.retention)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"DTPS['RETENTION'] {error}.") from error
+
+    def _check_keys(self) -> None:
+        """No key stands in what is said of them."""
+        keys = self.encryption_keys
+        if not isinstance(keys, list | tuple):
+            raise ImproperlyConfigured("DTPS['ENCRYPTION_KEYS'] must be a list of keys.")
+        for number, key in enumerate(keys, 1):
+            if not _is_key(key):
+                raise ImproperlyConfigured(
+                    f"DTPS['ENCRYPTION_KEYS']: key {number} of {len(keys)} is none. Each is 32 "
+                    "random bytes in URL-safe base64, 44 characters: `manage.py dtps keys --new`."
+                )
+        if len(set(keys)) < len(keys):
+            raise ImproperlyConfigured("DTPS['ENCRYPTION_KEYS'] has a key twice.")
+        object.__setattr__(self, "encryption_keys", tuple(keys))
+
     def _check_shards(self) -> None:
         if not isinstance(self.shards, dict | None):
             raise ImproperlyConfigured("DTPS['SHARDS'] must be a dict of queue to shard number.")
@@ -142,6 +175,10 @@ class Conf:
             hint = f" Did you mean {guess[0]}?" if guess else ""
             raise ImproperlyConfigured(f"DTPS[{name!r}] is not an option.{hint}")
         return cls(**{known[name]: value for name, value in given.items()})
+
+
+def _is_key(key: Any) -> bool:
+    return isinstance(key, str) and re.fullmatch(r"[\w-]{43}=", key, re.ASCII) is not None
 
 
 def _wanted(name: str, kind: type, value: Any) -> str:

@@ -1,6 +1,7 @@
 """What a task can ask and say while it runs: ``tasks_app.current()``, or its first parameter."""
 
 import logging
+from collections.abc import Sequence
 from contextvars import ContextVar
 from math import isfinite
 from typing import Any, NoReturn, Protocol
@@ -11,6 +12,7 @@ from asgiref.sync import sync_to_async
 from . import compat
 from .compat import TaskResult
 from .exceptions import TaskRetry, TaskSnoozed
+from .workflows.parents import parents_of
 
 MOST_SECONDS = 366 * 86400  # of a pause that a task may ask for
 
@@ -30,6 +32,8 @@ class Attempt(Protocol):
     def deadline_left(self) -> float | None: ...
     @property
     def fence(self) -> int: ...
+    @property
+    def task_id(self) -> str: ...
     def report(self, done: float, total: float | None, note: str) -> None: ...
     def write(self, text: str, level: int, logger: str = "") -> None: ...
     def load(self) -> dict[str, Any]: ...
@@ -89,6 +93,14 @@ class TaskContext(compat.TaskContext):
     def deadline_left(self) -> float | None:
         """Seconds until the task's deadline; None if it has none, less than 0 if it is late."""
         return self._attempt.deadline_left
+
+    @property
+    def parents(self) -> Sequence[TaskResult]:
+        """The tasks that this one waited for, in the order given: their results and errors.
+
+        The first look asks the database. Of many, ``takes_results`` costs less.
+        """
+        return parents_of(self._attempt.task_id)
 
     @property
     def fence(self) -> int:

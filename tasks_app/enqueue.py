@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.utils import timezone
+from msgspec.json import encode
 from msgspec.structs import replace
 from uuid_utils import uuid7
 
@@ -17,6 +18,7 @@ from .broker import broker
 from .broker.durability import FAST
 from .compat import DEFAULT_TASK_BACKEND_ALIAS, signals
 from .conf import conf
+from .dependence import dependence_contradiction, dependence_of, parents_in
 from .exceptions import DuplicateTask, InvalidCall, ValueTooLarge
 from .limits import limit_contradiction, limit_of
 from .listening import is_heard, tell
@@ -26,8 +28,14 @@ from .normalize import normalized, queue_error, size_of
 from .options import OPTIONS, errors_of, path_of, seconds_of
 from .registry import TaskType
 from .results import enqueued_result, task_of
+from .sealing import is_on, keyed_digest, seal
+from .sensitive import all_names, hidden_in, sensitive_contradiction, taken, without
 from .unique import contradiction, once_of
+from .workflows.storing import put_dependent
 
+CONTRADICTIONS = (
+    contradiction, limit_contradiction, sensitive_contradiction, dependence_contradiction,
+)  # fmt: skip
 LATEST_US = 253_402_300_799_999_999  # the last moment of the year 9999
 EARLIEST_US = -62_135_596_800_000_000  # the first one of the year 1
 
@@ -62,13 +70,20 @@ class TaskRequest(NamedTuple):
     concurrency: int | None = None
     per: Any = None
     limit_key: str | None = None
+    sensitive: Any = None
+    depends_on: str | Sequence[str] | None = None  # ids
+    if_parent_fails: str | None = None
+    takes_results: bool | None = None
 
     @property
     def options(self) -> dict[str, Any]:
         """Those that were given, and for the others what the type declares."""
         given = {name: getattr(self, name) for name in OPTIONS}
         given = {name: value for name, value in given.items() if value is not None}
-        return {**self.type.options, **given} if given else dict(self.type.options)
+        found = {**self.type.options, **given}
+        if "sensitive" in found:
+            found["sensitive"] = all_names(self.type.options.get("sensitive"), self.sensitive)
+        return found
 
 
 def submit(requests: Sequence[TaskRequest]) -> list[TaskMessage]:
@@ -78,7 +93,12 @@ def submit(requests: Sequence[TaskRequest]) -> list[TaskMessage]:
     """
     messages = [message_of(request) for request in requests]
     refuse_known([request.id for request in requests if request.id is not None])
-    others = store(messages)
+    parents = {
+        message.id: found
+        for message, request in zip(messages, requests, strict=True)
+        if (found := parents_in(request.depends_on))
+    }
+    others = store(messages, parents=parents)
     return [replace(m, id=others[m.id]) if m.id in others else m for m in messages]
 
 
@@ -91,14 +111,23 @@ def refuse_known(ids: Sequence[str]) -> None:
         raise DuplicateTask(f"These ids are known already: {', '.join(list(known)[:5])}.")
 
 
-def store(messages: Sequence[TaskMessage], durability: str = FAST) -> dict[str, str]:
+def store(
+    messages: Sequence[TaskMessage],
+    durability: str = FAST,
+    parents: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, str]:
     """Store tasks, all of them or none, then say so by ``task_enqueued``.
 
-    Return what the broker's ``submit_many`` does, and raise as it does.
+    Return what the broker's ``submit_many`` does, and raise as it does. If some have ``parents``
+    (id -> ids), all go by the database instead: see ``put_dependent``.
     """
     if len({message.id for message in messages}) < len(messages):
         raise DuplicateTask("Two tasks of one call have the same id.")
-    others = broker().submit_many(messages, durability=durability)
+    if parents:
+        put_dependent(messages, parents, durability)
+        others = {}
+    else:
+        others = broker().submit_many(messages, durability=durability)
     if is_heard(signals.task_enqueued):
         for message in messages:
             if message.id not in others:
@@ -133,9 +162,13 @@ def message_with(request: TaskRequest, args: list, kwargs: dict) -> TaskMessage:
     size, limit = size_of((args, kwargs)), options.max_payload_bytes
     if size > limit:
         raise ValueTooLarge(f"The arguments take {size:,} bytes as JSON; {limit:,} are allowed.")
-    submitted_us = now_us()
+    submitted_us, task_id = now_us(), request.id or str(uuid7())
+    more = _optional(request, max(submitted_us, request.run_after_us), args, kwargs)
+    if more.get("sensitive"):
+        args, kwargs, hiding = _hidden(task_id, asked.task, more, args, kwargs)
+        more |= hiding
     return TaskMessage(
-        id=request.id or str(uuid7()),
+        id=task_id,
         type=asked.name,
         submitted_us=submitted_us,
         args=args,
@@ -144,8 +177,33 @@ def message_with(request: TaskRequest, args: list, kwargs: dict) -> TaskMessage:
         priority=int(_given(request.priority, asked.priority)),
         run_after_us=request.run_after_us,
         backend=request.backend,
-        **_optional(request, max(submitted_us, request.run_after_us), args, kwargs),
+        **more,
     )
+
+
+def _hidden(
+    task_id: str, task: Any, more: Mapping[str, Any], args: list, kwargs: dict
+) -> tuple[list, dict, dict[str, Any]]:
+    """The arguments as they are stored, and the fields of a message that say what is hidden.
+
+    Raise ValueTooLarge: what is encrypted takes more room.
+    """
+    paths = hidden_in(
+        more["sensitive"], task, args, kwargs, leading=bool(more.get("takes_results"))
+    )
+    found: dict[str, Any] = {"hidden": paths}
+    values = taken(paths, args, kwargs)
+    if values and more.get("idempotency_key"):
+        found["secret"] = keyed_digest(encode(values))
+    if values and is_on():
+        found["sealed"] = seal(values, task_id)
+        args, kwargs = without(paths, args, kwargs)
+        size, limit = len(found["sealed"]) + size_of((args, kwargs)), conf().max_payload_bytes
+        if size > limit:
+            raise ValueTooLarge(
+                f"The arguments take {size:,} bytes encrypted; {limit:,} are allowed."
+            )
+    return args, kwargs, found
 
 
 def _optional(request: TaskRequest, since_us: int, args: list, kwargs: dict) -> dict[str, Any]:
@@ -160,8 +218,10 @@ def _optional(request: TaskRequest, since_us: int, args: list, kwargs: dict) -> 
         "deadline_us": request.deadline_us or _after(since_us, options.get("deadline")),
         "expires_us": request.expires_us or _after(since_us, options.get("expires")),
         "tags": tuple(options.get("tags", ())),
+        "sensitive": options.get("sensitive", ()),
         **once_of(request.type.name, request.type.task, options, args, kwargs),
         **limit_of(request.type.name, request.type.task, options, args, kwargs),
+        **dependence_of(options),
     }
 
 
@@ -185,7 +245,7 @@ def options_errors(request: TaskRequest) -> dict[str, list[str]]:
     found |= {name: [sentence] for name, sentence in said.items() if sentence}
     if found:
         return found
-    for check in (contradiction, limit_contradiction):
+    for check in CONTRADICTIONS:
         name, sentence = check(request.options, request.type.task.func)
         if sentence:
             return {name: [sentence]}

@@ -78,6 +78,14 @@ class ValueTooLarge(TaskSystemError):
     """A payload or a result is over its limit."""
 
 
+class KeyMissing(TaskSystemError):
+    """What is encrypted takes a key that ENCRYPTION_KEYS does not have here."""
+
+
+class SealBroken(TaskSystemError):
+    """What is encrypted has been altered, or belongs to something else."""
+
+
 class TaskTimeout(TimeoutError):
     """The attempt ran longer than its `timeout`."""
 
@@ -133,5 +141,13 @@ class WorkerNotFound(TaskSystemError):
     """No worker with this id is registered."""
 
 
+class WorkflowNotFound(TaskSystemError):
+    """There is no workflow of this id."""
+
+
 class ScheduleNotFound(TaskSystemError):
     """There is no schedule of this name."""
+
+
+class OperationNotFound(TaskSystemError):
+    """There is no bulk operation of this id."""

@@ -12,9 +12,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from .backoff import KINDS, MOST_STEPS, Backoff, backoff_error
+from .dependence import depends_error
 from .limits import per_error
 from .message import moment, us_of
 from .parsers import walk
+from .sensitive import sensitive_error
 from .unique import ON_DUPLICATE, Unique, unique_error
 
 QUEUE = r"[a-z0-9][a-z0-9_.-]{0,63}"
@@ -83,6 +85,21 @@ class NamesField(serializers.ListField):
 
     def __init__(self, **options: Any):
         super().__init__(required=False, child=TextField(max_length=255), **options)
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+)
+class IdsField(serializers.Field):
+    """The id of a task, or a list of some."""
+
+    def to_internal_value(self, data: Any) -> str | list[str]:
+        if sentence := depends_error(data):
+            raise serializers.ValidationError(sentence)
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
 
 
 @extend_schema_field({"oneOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]})
@@ -238,6 +255,21 @@ class PerField(serializers.Field):
 
     def to_internal_value(self, data: Any) -> str | list[str]:
         if sentence := per_error(data):
+            raise serializers.ValidationError(sentence)
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+@extend_schema_field(
+    {"oneOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]}
+)
+class SensitiveField(serializers.Field):
+    """true, or names of arguments."""
+
+    def to_internal_value(self, data: Any) -> bool | list[str]:
+        if sentence := sensitive_error(data):
             raise serializers.ValidationError(sentence)
         return data
 

@@ -12,12 +12,14 @@ from typing import Any
 
 from .arguments import at_path, bound_of, names_of
 from .conf import conf
+from .sensitive import arguments_in, is_touched, names_in
 from .unique import digest_of
 
 MOST_AT_ONCE = 1_000_000
 MOST_NAMES = 20  # of arguments
 LONGEST_NAME = 255
 LONGEST_LABEL = 100
+LONGEST_SECRET = 6  # letters of a digest that stand for what is not to be seen
 UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 MOST_MS = 366 * UNITS_MS["d"]
 RATE = re.compile(r"([1-9]\d{0,6})/([1-9]\d{0,5})?([smhd])", re.ASCII)
@@ -94,14 +96,17 @@ def limit_of(
         return {}
     shared = options.get("limit_key")
     label, key = shared or name, [shared or "", "" if shared else name]
+    is_secret, said = bool(per) and _is_secret(per, options), ""
     if per:
         value, said = _value_of(per, task, args, kwargs)
         key.append(value)
-        label = f"{label} {said}"
+    limit = _short(digest_of(*key, is_secret=is_secret))
+    if per:
+        label += f" #{limit[:LONGEST_SECRET]}" if is_secret else f" {said}"
     return {
         "rate": rate,
         "concurrency": at_once,
-        "limit": _short(digest_of(*key)),
+        "limit": limit,
         "limit_label": _printable(label),
         "limit_takes_turns": bool(per),
     }
@@ -133,6 +138,12 @@ def _value_of(per: Per, task: Any, args: list[Any], kwargs: dict[str, Any]) -> t
         return text, text
     values = {path: at_path(bound, path) for path in _paths(per)}
     return list(values.values()), ", ".join(f"{n}={_shown(v)}" for n, v in values.items())
+
+
+def _is_secret(per: Per, options: Mapping[str, Any]) -> bool:
+    """Whether sensitive arguments say whose limit it is; of a callable nobody knows."""
+    names = arguments_in(names_in(options.get("sensitive")))
+    return bool(names) and (callable(per) or is_touched(names, _paths(per)))
 
 
 def _short(digest: str) -> str:

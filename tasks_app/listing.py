@@ -32,7 +32,7 @@ SLACK_MS = 1000  # between the clock that made an id and the server's
 class Wanted:
     """Which tasks; what is empty does not matter."""
 
-    status: Status | None = None
+    statuses: frozenset[Status] = frozenset()
     type: str = ""
     queue: str = ""
     level: int = 0
@@ -40,6 +40,9 @@ class Wanted:
     search: str = ""  # how the id begins
     submitted_after_us: int = 0
     submitted_before_us: int = 0
+    finished_after_us: int = 0
+    finished_before_us: int = 0
+    error: str = ""  # what the last failure contains, whatever its case
     below: str = ""  # this id: where the page before ended
 
     def matches(self, record: TaskRecord) -> bool:
@@ -47,14 +50,39 @@ class Wanted:
         return (
             (not self.below or record.id < self.below)
             and lowest <= record.id <= highest
-            and self.status in (None, record.status)
+            and (not self.statuses or record.status in self.statuses)
             and self.type in ("", record.type)
             and self.queue in ("", record.queue)
             and self.level in (0, record.level)
             and self.worker in ("", record.worker)
             and self.submitted_after_us <= record.submitted_us
             and (not self.submitted_before_us or record.submitted_us < self.submitted_before_us)
+            and self._matches_end(record)
         )
+
+    def _matches_end(self, record: TaskRecord) -> bool:
+        """What no index knows: it is asked of each row that comes by, and not of the database."""
+        before_us = self.finished_before_us
+        return (
+            self.finished_after_us <= record.finished_us
+            and (not before_us or 0 < record.finished_us < before_us)
+            and (is_overlaid(record) or contains(record.error, self.error))
+        )
+
+    @property
+    def is_held(self) -> bool:
+        """Whether only what executors hold can match."""
+        return bool(self.statuses) and self.statuses <= HELD
+
+
+def contains(error: str, part: str) -> bool:
+    """Whether an error has a text in it, whatever its case."""
+    return part.casefold() in error.casefold()
+
+
+def is_overlaid(record: TaskRecord) -> bool:
+    """Whether Redis knew it better: then what its error is was not looked at."""
+    return getattr(record, "_is_overlaid", False)
 
 
 def page(wanted: Wanted, limit: int) -> tuple[list[TaskRecord], str | None]:
@@ -73,7 +101,7 @@ def page(wanted: Wanted, limit: int) -> tuple[list[TaskRecord], str | None]:
 
 def _some(wanted: Wanted, limit: int) -> tuple[list[TaskRecord], str | None]:
     """The tasks that match down to some id, and that id; None if there are no others."""
-    rows = [] if wanted.status in HELD else list(_rows(wanted)[:limit])
+    rows = [] if wanted.is_held else _rows(wanted, limit)
     ids, lowest = _live_ids(wanted)
     if len(rows) == limit:
         lowest = max(lowest, rows[-1].id)
@@ -85,9 +113,22 @@ def _some(wanted: Wanted, limit: int) -> tuple[list[TaskRecord], str | None]:
     return sorted(found, key=lambda record: record.id, reverse=True), lowest or None
 
 
-def _rows(wanted: Wanted) -> QuerySet[TaskRecord]:
+def _rows(wanted: Wanted, limit: int) -> list[TaskRecord]:
+    """The first rows, newest first; of each status by its index."""
+    rows = _rows_of_any(wanted)
+    if not wanted.statuses:
+        return list(rows[:limit])
+    # What waits for a limit is pending in the history: see limits.lua.
+    more = {Status.PENDING} if Status.WAITING in wanted.statuses else set()
+    found = [
+        row for each in sorted(wanted.statuses | more) for row in rows.filter(status=each)[:limit]
+    ]
+    return sorted(found, key=lambda row: row.id, reverse=True)[:limit]
+
+
+def _rows_of_any(wanted: Wanted) -> QuerySet[TaskRecord]:
     where: dict[str, Any] = {}
-    for name in ("status", "type", "queue", "worker"):
+    for name in ("type", "queue", "worker"):
         if value := getattr(wanted, name):
             where[name] = value
     if wanted.level:
@@ -107,10 +148,10 @@ def _rows(wanted: Wanted) -> QuerySet[TaskRecord]:
 
 def _live_ids(wanted: Wanted) -> tuple[list[str], str]:
     """Ids of tasks that Redis may know better, and down to which id they are all of these."""
-    if wanted.status in HELD:
+    if wanted.is_held:
         return list(_held_ids(wanted.worker)), ""
     ids, lowest = _unrecorded_ids(wanted)
-    if wanted.worker:
+    if wanted.worker or wanted.statuses & HELD:
         ids += _held_ids(wanted.worker)
     return ids, lowest
 
@@ -173,6 +214,8 @@ def _overlay(row: TaskRecord, glance: Glance) -> None:
     state = glance.state
     row.type, row.queue, row.priority = glance.type, glance.queue, glance.priority
     row.submitted_us, row.status, row.failures = glance.submitted_us, state.status, state.failures
+    row._is_overlaid = True
+    row.epoch, row.run, row.version = state.epoch, state.run, state.version
     row.worker = state.worker or row.worker
     if state.status is Status.PROCESSING:
         row.started_us = state.changed_ms * 1000

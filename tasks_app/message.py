@@ -1,9 +1,9 @@
 """What travels: a task as it was submitted, and what became of it so far.
 
-Redis holds two texts of a task. Its *definition* never changes during a run: a first line for
-Lua, ``1|queue|rank|expires``, then JSON for Python. Its *state* is a header for Lua, then one line
-of JSON for each attempt that has ended. Lua reads first lines only; what users wrote is JSON and
-stays opaque to it.
+Redis holds two texts of a task. Its *definition* changes during a run by an operator's order
+alone, while nobody holds it: a first line for Lua, ``1|queue|rank|expires``, then JSON for Python.
+Its *state* is a header for Lua, then one line of JSON for each attempt that has ended. Lua reads
+first lines only; what users wrote is JSON and stays opaque to it.
 """
 
 import re
@@ -19,6 +19,7 @@ from .backoff import Backoff
 from .conf import conf
 from .exceptions import WorkerLost
 from .limits import limit_mark
+from .sensitive import without
 from .states import FINAL, Status
 from .unique import Unique, digest_of, unique_mark
 
@@ -35,9 +36,12 @@ LEVELS = range(1, 11)  # the view on them: REST, pages and metrics
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+clock_ns = time.time_ns  # tasks_app.testing puts one in its place that can stand
+
+
 def now_us() -> int:
     """This machine's clock, microseconds since the epoch."""
-    return time.time_ns() // 1000
+    return clock_ns() // 1000
 
 
 def moment(us: int) -> datetime | None:
@@ -118,6 +122,14 @@ class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     limit: str = ""  # 96 bits of a digest of what has these limits; "": nothing does
     limit_label: str = ""  # the same for people
     limit_takes_turns: bool = False  # with other limits of its type: it is one of many tenants'
+    sensitive: tuple[str, ...] = ()  # names of arguments, "return"; "*": see sensitive.py
+    hidden: tuple[tuple[int | str, ...], ...] = ()  # where these are: position or name, then keys
+    sealed: str = ""  # their values, encrypted; "": they stand in their places
+    secret: str = ""  # keyed digest of them, if a digest of the whole call is made
+    has_parents: bool = False  # it waits for other tasks; which, only the database knows
+    if_parent_fails: str = "cancel"  # or "run"
+    takes_results: str = ""  # of its parents, as first argument: "one", or "list"; "": not
+    workflow: str = ""  # id of the one that it belongs to
 
     @property
     def rank(self) -> int:
@@ -126,15 +138,28 @@ class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         due_ms = self.deadline_us // 1000 if self.deadline_us else from_ms + _patience_ms()
         return rank_of(self.priority, due_ms, self.submitted_us // 1000)
 
+    @property
+    def hides_result(self) -> bool:
+        return "return" in self.sensitive or "*" in self.sensitive
+
+    def __repr__(self) -> str:
+        """For logs and tracebacks: without what it was called with."""
+        return f"<TaskMessage {self.id} {self.type}>"
+
     def encode(self) -> bytes:
         """The definition. The arguments must be JSON; NaN would silently become null."""
         expires_ms = -(-self.expires_us // 1000)
         line = f"{FORMAT}|{escaped(self.queue)}|{self.rank}|{expires_ms}\n"
         return line.encode() + _encode(self)
 
-    def marks(self) -> bytes:
-        """What Lua must know of it beyond the definition's first line, as JSON; b"" for most."""
+    def marks(self, *, waits: bool = True) -> bytes:
+        """What Lua must know of it beyond the definition's first line, as JSON; b"" for most.
+
+        Unless it ``waits``, one that has parents does not begin by waiting for them.
+        """
         found: dict[str, Any] = {}
+        if self.has_parents and waits:
+            found["p"] = 1  # first: see marks.lua
         if self.unique_key:
             found["u"] = unique_mark(
                 self.unique_key, self.unique, self.debounce, self.debounce_most
@@ -142,12 +167,19 @@ class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         if self.idempotency_key:
             found["i"] = {
                 "k": digest_of(self.idempotency_key),
-                "h": digest_of(self.type, self.args, self.kwargs),
+                "h": self._digest(),
                 "ms": int(conf().idempotency_seconds * 1000),
             }
         if self.limit:
             found["l"] = self._limit_mark()
         return _encode(found) if found else b""
+
+    def _digest(self) -> str:
+        """Of what it asks for. Sensitive arguments are in it by a digest that nobody can guess."""
+        if not self.hidden:
+            return digest_of(self.type, self.args, self.kwargs)
+        shown = without(self.hidden, self.args, self.kwargs)
+        return digest_of(self.type, *shown, self.secret)
 
     def _limit_mark(self) -> dict[str, Any]:
         """With what its rank is counted from when it is admitted; a deadline stays one (``d``)."""
@@ -160,6 +192,11 @@ class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             "r": rank,
             **({"d": 1} if self.deadline_us else {}),
         }
+
+    def again(self) -> Self:
+        """The same for a retry: without the bounds in time that only its first run had."""
+        expires_us = 0 if self.expires_us <= now_us() else self.expires_us
+        return msgspec.structs.replace(self, run_after_us=0, expires_us=expires_us)
 
     @classmethod
     def decode(cls, definition: bytes) -> Self:
@@ -195,6 +232,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_bytes: int = 0
     snoozes: int = 0  # in a row, of which this is the last: it asked to be run later
     result: Any = None  # JSON; of a completed attempt
+    sealed: str = ""  # the result, encrypted, instead of it
 
     def encode(self) -> bytes:
         """One line of JSON, as a state keeps it. The result must be JSON."""

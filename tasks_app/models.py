@@ -18,8 +18,10 @@ from .message import (
     moment,
     us_of,
 )
+from .operations.models import Operation  # noqa: F401  Django looks for models here
 from .schedules.models import Firing, Schedule  # noqa: F401  Django looks for models here
 from .states import FINAL, Status
+from .workflows.models import Dependency, Member, WorkflowRecord  # noqa: F401
 
 # Texts that message.py did not write, and numbers that are no moments.
 UNREADABLE_ERRORS = (ValueError, OverflowError, RecursionError)

@@ -1,6 +1,6 @@
 """One sentence on what holds a task up, or on what ended it, where its status does not say so."""
 
-from .exceptions import UnknownTaskType, WorkerLost
+from .exceptions import KeyMissing, UnknownTaskType, WorkerLost
 from .message import Attempt, State
 from .results import CRASHED, attempts_of_run
 from .states import FINAL, Status
@@ -11,7 +11,12 @@ def _path(error: type) -> str:
 
 
 UNKNOWN_TYPE, LOST = _path(UnknownTaskType), _path(WorkerLost)
+KEY_MISSING = _path(KeyMissing)
 SNOOZED = "The task itself asked to be run again later."
+NO_KEY = (
+    "The worker that had it lacks the key that opens its sensitive arguments. It is offered again "
+    "until one has it."
+)
 NOBODY_KNOWS = "No worker knows this type. It is offered again until one does."
 SUSPECT = (
     "The worker that held it stopped answering, and it may have begun there. It runs again, alone."
@@ -34,6 +39,8 @@ def _held_up(state: State, last: Attempt) -> str:
         return SNOOZED if last.snoozes == 1 else f"{SNOOZED[:-1]}, {last.snoozes} times in a row."
     if last.error_type == UNKNOWN_TYPE:
         return NOBODY_KNOWS
+    if last.error_type == KEY_MISSING:
+        return NO_KEY
     if last.error_type != LOST:
         return ""
     if last.outcome != CRASHED:

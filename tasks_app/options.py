@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 from .backoff import MOST_SECONDS, backoff_error
+from .dependence import depends_error, if_parent_fails_error, takes_results_error
 from .limits import concurrency_error, limit_key_error, per_error, rate_error
+from .sensitive import sensitive_error
 from .unique import idempotency_error, unique_error
 
 MOST_ATTEMPTS = 1_000_000
@@ -80,6 +82,10 @@ OPTIONS: dict[str, Check] = {
     "concurrency": concurrency_error,  # most at once, on all workers; 0: no bound
     "per": per_error,  # whose limits they are: arguments, a text with some, or a callable
     "limit_key": limit_key_error,  # a name for limits that several types share
+    "sensitive": sensitive_error,  # arguments to hide, by name; "return"; True: all of that
+    "depends_on": depends_error,  # of a submit: the tasks that it waits for, by their ids
+    "if_parent_fails": if_parent_fails_error,  # "cancel", or "run" all the same
+    "takes_results": takes_results_error,  # of the tasks that it waits for, as first argument
 }
 
 

@@ -200,6 +200,12 @@ class Batch:
         return found
 
 
+def is_push(callback: Callable[[], None]) -> bool:
+    """Whether a callback of a transaction is ours, and pushes what was enqueued in it."""
+    is_batch = getattr(callback, "__func__", None) is Batch.flush
+    return is_batch or getattr(callback, "func", None) is _submit
+
+
 def turn_after(us: int) -> int:
     """When the turn of one who enqueues ends, that begins now. Even: the sweeper's are odd."""
     return us // 2 * 2 + TURN_US

@@ -15,6 +15,15 @@ def floor(ms: int) -> str:
     return f"{digits[:8]}-{digits[8:]}{LOWEST[13:]}"
 
 
+def ms_of(task_id: str | None) -> int | None:
+    """When a task was submitted, as its id says; None if it says nothing."""
+    digits = (task_id or "").replace("-", "")[:12]
+    try:
+        return int(digits, 16)
+    except ValueError:
+        return None
+
+
 def bounds(beginning: str) -> tuple[str, str]:
     """The lowest and the highest id that begins so; what cannot begin an id bounds itself."""
     beginning = beginning.lower()

@@ -8,7 +8,9 @@ from typing import Any, Self
 from django.utils.module_loading import import_string
 
 from .backoff import Backoff, Declared
+from .call import Call
 from .compat import Task, TaskResult
+from .dependence import ids_of
 from .limits import Per
 from .options import OPTIONS
 from .unique import Unique
@@ -34,6 +36,10 @@ class RedisTask(Task):
     concurrency: int | None = None  # most at once, on all workers; 0: no bound
     per: Per | None = None  # whose limits they are: names of arguments, "{tenant}", a callable
     limit_key: str | None = None  # a name for limits that several types share
+    sensitive: bool | Sequence[str] | None = None  # arguments to hide; "return"; True: all
+    depends_on: Any = None  # of one submit: tasks that it waits for, ids or results; see ``using``
+    if_parent_fails: str | None = None  # "cancel", or "run" all the same
+    takes_results: bool | None = None  # of the tasks that it waits for, as first argument
 
     def __post_init__(self) -> None:
         for name in OPTIONS:
@@ -45,6 +51,8 @@ class RedisTask(Task):
         """A task with other options. None means unchanged, here as in Django."""
         ours = {n: changes.pop(n) for n in OPTIONS if n in changes}
         ours = {name: value for name, value in ours.items() if value is not None}
+        if "depends_on" in ours:
+            ours["depends_on"] = ids_of(ours["depends_on"])
         # Not super(): a dataclass with slots is not the class that this method was compiled in.
         changed = Task.using(self, **changes)
         return replace(changed, **ours) if ours else changed
@@ -60,6 +68,10 @@ class RedisTask(Task):
         self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]
     ) -> list[TaskResult]:
         return await self.get_backend().aenqueue_many([(self, *_arguments(call)) for call in calls])
+
+    def call(self, *args: Any, **kwargs: Any) -> Call:
+        """This task with these arguments, as a part of a workflow: see workflows/parts.py."""
+        return Call(self, args, kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By its path: a function pickles by name, and that name is the task's.

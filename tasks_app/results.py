@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
@@ -11,9 +11,10 @@ from django.utils import timezone
 from .backoff import DECLARED
 from .compat import Task, TaskError, TaskResult, TaskResultStatus
 from .conf import conf
-from .exceptions import TaskCancelled, TaskExpired
+from .exceptions import KeyMissing, SealBroken, TaskCancelled, TaskExpired
 from .message import Attempt, State, StoredTask, TaskMessage, moment
 from .registry import resolve
+from .sensitive import declared_names, opened_result, shown_call
 from .states import FINAL, Status
 
 READY, RUNNING = TaskResultStatus.READY, TaskResultStatus.RUNNING
@@ -58,7 +59,7 @@ def result_of(stored: StoredTask, backend_alias: str | None = None) -> TaskResul
         + [state.worker] * is_running,
     )
     if state.status == Status.COMPLETED and lines:
-        _set_return_value(result, lines[-1].result)
+        _set_return_value(result, message, lines[-1])
     return result
 
 
@@ -99,7 +100,7 @@ def finished_result(
         worker_ids=[*_fitted(_workers(lines[:-1]), attempt.number - 1), attempt.worker],
     )
     if is_completed:
-        _set_return_value(result, attempt.result)
+        _set_return_value(result, message, attempt)
     return result
 
 
@@ -134,6 +135,7 @@ def task_of(
         declared, submitted = getattr(task, name, None), getattr(message, name)
         is_left_open = declared is None and submitted == default
         options[name] = None if is_left_open else submitted
+    options["sensitive"] = declared_names(message.sensitive)
     if options["unique"] is None and getattr(task, "unique", None):
         options["unique"] = False
     if message.backoff == DECLARED:
@@ -155,22 +157,46 @@ def attempts_of_run(state: State) -> list[Attempt]:
 def _result(
     message: TaskMessage, task: Task, *, began_us: list[int], finished_us: int, **given: Any
 ) -> TaskResult:
-    return TaskResult(
+    args, kwargs = shown_call(message)
+    kind = SealedResult if message.hides_result else TaskResult
+    return kind(
         task=task,
         id=message.id,
         enqueued_at=_when(message.submitted_us),
         started_at=_when(began_us[0]) if began_us else None,
         last_attempted_at=_when(began_us[-1]) if began_us else None,
         finished_at=_when(finished_us),
-        args=message.args,
-        kwargs=message.kwargs,
+        args=args,
+        kwargs=kwargs,
         backend=task.backend,
         **given,
     )
 
 
-def _set_return_value(result: TaskResult, value: Any) -> None:
+def _set_return_value(result: TaskResult, message: TaskMessage, attempt: Attempt) -> None:
+    try:
+        value = opened_result(message, attempt)
+    except (KeyMissing, SealBroken) as error:
+        value = Unopened(error)
     object.__setattr__(result, "_return_value", value)  # Django offers no other way
+
+
+class Unopened(NamedTuple):
+    """Stands for a return value that is encrypted, and cannot be opened here."""
+
+    reason: KeyMissing | SealBroken
+
+
+class SealedResult(TaskResult):
+    """Of a task whose result is sensitive: it need not be possible to open it here."""
+
+    @property
+    def return_value(self) -> Any:
+        """As Django's. Raise KeyMissing or SealBroken."""
+        value = super().return_value
+        if isinstance(value, Unopened):
+            raise value.reason
+        return value
 
 
 def _when(us: int) -> datetime | None:

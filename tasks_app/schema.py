@@ -36,13 +36,26 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 
 def describe(
-    answer: Any, *errors: int, code: int = 200, also: int = 0, body: Any = None, **more: Any
+    answer: Any,
+    *errors: int,
+    code: int = 200,
+    also: int = 0,
+    also_answer: Any = None,
+    body: Any = None,
+    **more: Any,
 ) -> Callable[[Any], Any]:
-    """Describe an operation; 401, 403 and 503 are answers of every one. ``also``: another code."""
-    responses = dict.fromkeys([code, also] if also else [code], answer) | {
-        each: OpenApiResponse(ErrorSerializer, SENTENCES[each])
-        for each in sorted({*errors, 401, 403, 503})
-    }
+    """Describe an operation; 401, 403 and 503 are answers of every one.
+
+    ``also``: another code, with the same answer or ``also_answer``.
+    """
+    responses = (
+        {code: answer}
+        | ({also: also_answer or answer} if also else {})
+        | {
+            each: OpenApiResponse(ErrorSerializer, SENTENCES[each])
+            for each in sorted({*errors, 401, 403, 503})
+        }
+    )
     return extend_schema(request=body, responses=responses, **more)
 
 

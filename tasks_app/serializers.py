@@ -9,10 +9,13 @@ from rest_framework.settings import api_settings
 
 from . import registry
 from .broker.durability import MODES
+from .dependence import IF_PARENT_FAILS
 from .exceptions import UnknownTaskType
 from .fields import (
     QUEUE,
     BackoffField,
+    BooleanField,
+    IdsField,
     IntegerField,
     JSONListField,
     JSONObjectField,
@@ -22,6 +25,7 @@ from .fields import (
     NumberField,
     PerField,
     QueueField,
+    SensitiveField,
     TextField,
     UniqueField,
 )
@@ -64,7 +68,7 @@ def _hint(name: str, known: Mapping[str, Any]) -> str:
     return f" Known are: {', '.join(known)}." if known else ""
 
 
-def _durability() -> serializers.ChoiceField:
+def durability() -> serializers.ChoiceField:
     return serializers.ChoiceField(
         MODES, required=False, help_text="What the answer promises: see guarantees; default `fast`."
     )
@@ -102,7 +106,7 @@ class SubmitSerializer(StrictSerializer):
         help_text="Seconds that an attempt may take; 0: no bound.",
     )  # fmt: skip
     tags = NamesField(help_text="Words to find it by.")
-    durability = _durability()
+    durability = durability()
     unique = UniqueField(
         required=False,
         help_text="At most one task of a key: true, if that is all arguments; names of some; or an "
@@ -140,6 +144,26 @@ class SubmitSerializer(StrictSerializer):
         help_text="A name for limits that several types share; default: the type.",
     )  # fmt: skip
 
+    sensitive = SensitiveField(
+        required=False,
+        help_text="Arguments that nobody is to see, beside those that the type names: true for all "
+        "of them and the result; or names, such as `password`, `card.number` or `return`.",
+    )
+
+    dependsOn = IdsField(
+        required=False,
+        help_text="Tasks that it waits for: an id, or a list of ids. It is stored by the database "
+        "then, and its status is `waiting`.",
+    )
+    ifParentFails = serializers.ChoiceField(
+        IF_PARENT_FAILS, required=False,
+        help_text="What becomes of it when one of these does not complete; default `cancel`.",
+    )  # fmt: skip
+    takesResults = BooleanField(
+        required=False,
+        help_text="Its first argument is what these returned: a list, if `dependsOn` is one.",
+    )
+
     def validate_taskType(self, name: str) -> str:
         try:
             registry.get(name)
@@ -160,7 +184,7 @@ class BulkSerializer(StrictSerializer):
     """Tasks to submit, all of them or none."""
 
     tasks = SubmitSerializer(many=True, allow_empty=False, max_length=MOST_IN_BULK)
-    durability = _durability()
+    durability = durability()
 
     def validate_tasks(self, tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         said = {"durability": ["Say it once, beside `tasks`."]}
@@ -173,10 +197,10 @@ class BulkSerializer(StrictSerializer):
         try:
             return super().to_internal_value(data)
         except serializers.ValidationError as error:
-            raise serializers.ValidationError(_by_index(error.detail)) from error
+            raise serializers.ValidationError(by_index(error.detail)) from error
 
 
-def _by_index(detail: dict[str, Any]) -> dict[str, Any]:
+def by_index(detail: dict[str, Any]) -> dict[str, Any]:
     """The errors of the wrong tasks by index, or those of the list as such."""
     errors = detail.get("tasks")
     if isinstance(errors, dict) and api_settings.NON_FIELD_ERRORS_KEY in errors:
@@ -262,8 +286,9 @@ class TaskSerializer(StatusSerializer):
     """A task with all that is known of it."""
 
     task_type = serializers.CharField()
-    args = JSONListField()
+    args = JSONListField(help_text="Those that are sensitive are `[redacted]`.")
     kwargs = JSONObjectField()
+    sensitive = SensitiveField(help_text="Names of arguments and `return`; true: all of that.")
     queue = serializers.CharField()
     priority = serializers.IntegerField(help_text="1 to 10.")
     submitted_at = serializers.DateTimeField()
@@ -284,6 +309,12 @@ class TaskSerializer(StatusSerializer):
     rate = serializers.CharField(help_text="Most starts in some time; empty: no bound.")
     concurrency = serializers.IntegerField(help_text="Most at once; 0: no bound.")
     limit = serializers.CharField(help_text="What has these limits; empty: nothing.")
+    workflow = serializers.CharField(help_text="Its id; empty: it belongs to none.")
+    depends_on = serializers.ListField(
+        child=serializers.CharField(), help_text="Tasks that it waited for; the first 100."
+    )
+    if_parent_fails = serializers.CharField()
+    takes_results = serializers.BooleanField()
     run = serializers.IntegerField(help_text="Grows when a finished task is retried.")
     crashes = serializers.IntegerField(help_text="Of processes that ran it; no failures.")
     note = serializers.CharField(
@@ -342,10 +373,10 @@ class RowSerializer(serializers.Serializer):
     error = serializers.CharField()
 
 
-class PageQuerySerializer(StrictSerializer):
-    """Which tasks to list."""
+class FilterSerializer(StrictSerializer):
+    """Which tasks; what is left out does not matter."""
 
-    status = serializers.ChoiceField(required=False, choices=Status.choices)
+    status = serializers.ChoiceField(required=False, choices=Status.choices, source="statuses")
     type = serializers.CharField(required=False, max_length=LONGEST_NAME)
     queue = serializers.CharField(required=False, max_length=LONGEST_NAME)
     priority = serializers.IntegerField(
@@ -355,15 +386,20 @@ class PageQuerySerializer(StrictSerializer):
     search = serializers.CharField(required=False, max_length=64, help_text="How the id begins.")
     submitted_after = MomentField(source="submitted_after_us", help_text="At that moment too.")
     submitted_before = MomentField(source="submitted_before_us")
+
+    def validate_status(self, value: str) -> frozenset[Status]:
+        return frozenset({Status(value)})
+
+
+class PageQuerySerializer(FilterSerializer):
+    """Which tasks to list."""
+
     cursor = serializers.CharField(
         required=False, max_length=64, source="below", help_text="`next` of the page before."
     )
     limit = serializers.IntegerField(
         default=PAGE, min_value=1, max_value=MOST_ON_PAGE, help_text="Tasks on the page."
     )
-
-    def validate_status(self, value: str) -> Status:
-        return Status(value)
 
 
 class PageSerializer(serializers.Serializer):
@@ -403,7 +439,7 @@ class QueueSerializer(serializers.Serializer):
     paused = serializers.BooleanField()
     ready = serializers.IntegerField()
     scheduled = serializers.IntegerField(help_text="Or waiting for a retry.")
-    waiting = serializers.IntegerField(help_text="For a place in a limit.")
+    waiting = serializers.IntegerField(help_text="For a place in a limit, or for other tasks.")
     levels = serializers.DictField(child=serializers.IntegerField(), help_text="Ready, by level.")
 
 

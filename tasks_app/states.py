@@ -29,7 +29,7 @@ MOVES: dict[Status | None, frozenset[Status]] = {
     None: frozenset({_S.PENDING, _S.SCHEDULED, _S.WAITING}),
     _S.PENDING: frozenset({_S.ASSIGNED, _S.CANCELLED, _S.EXPIRED}),
     _S.SCHEDULED: frozenset({_S.PENDING, _S.CANCELLED, _S.EXPIRED}),
-    _S.WAITING: frozenset({_S.PENDING, _S.CANCELLED, _S.EXPIRED}),
+    _S.WAITING: frozenset({_S.PENDING, _S.SCHEDULED, _S.CANCELLED, _S.EXPIRED}),
     # From one executor's hands to another one's: stolen.
     _S.ASSIGNED: frozenset(
         {_S.ASSIGNED, _S.PROCESSING, _S.PENDING, _S.SCHEDULED, _S.RETRYING, *FINAL}
@@ -37,10 +37,10 @@ MOVES: dict[Status | None, frozenset[Status]] = {
     _S.PROCESSING: frozenset({_S.PENDING, _S.SCHEDULED, _S.RETRYING, *FINAL}),
     _S.RETRYING: frozenset({_S.PENDING, _S.CANCELLED, _S.EXPIRED}),
     # The retry of a finished task by an operator opens the next run.
-    _S.COMPLETED: frozenset({_S.PENDING}),
-    _S.FAILED: frozenset({_S.PENDING}),
-    _S.CANCELLED: frozenset({_S.PENDING}),
-    _S.EXPIRED: frozenset({_S.PENDING}),
+    _S.COMPLETED: frozenset({_S.PENDING, _S.WAITING}),
+    _S.FAILED: frozenset({_S.PENDING, _S.WAITING}),
+    _S.CANCELLED: frozenset({_S.PENDING, _S.WAITING}),
+    _S.EXPIRED: frozenset({_S.PENDING, _S.WAITING}),
 }
 
 

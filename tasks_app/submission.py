@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from . import enqueue, registry
 from .conf import conf
+from .dependence import parents_in
 from .enqueue import TaskRequest
 from .errors import SubmitUnknown
 from .exceptions import InvalidCall, UnknownOutcome
@@ -22,6 +23,9 @@ NAMES = {
     "debounce_most": "debounceMost",
     "idempotency_key": "idempotencyKey",
     "limit_key": "limitKey",
+    "depends_on": "dependsOn",
+    "if_parent_fails": "ifParentFails",
+    "takes_results": "takesResults",
 }
 
 
@@ -34,7 +38,7 @@ class Submitted(NamedTuple):
 
 def submit(task: Mapping[str, Any]) -> Submitted:
     """Submit one task. Raise as ``enqueue.submit`` does, and SubmitUnknown."""
-    return store([message_of(task)], task.get("durability"))[0]
+    return store([message_of(task)], task.get("durability"), [task])[0]
 
 
 def submit_all(
@@ -49,7 +53,7 @@ def submit_all(
             errors[str(index)] = error.errors
     if errors:
         raise InvalidCall({"tasks": errors})
-    return store(messages, durability)
+    return store(messages, durability, tasks)
 
 
 def request_of(task: Mapping[str, Any]) -> TaskRequest:
@@ -79,6 +83,10 @@ def request_of(task: Mapping[str, Any]) -> TaskRequest:
         concurrency=task.get("concurrency"),
         per=task.get("per"),
         limit_key=task.get("limitKey"),
+        sensitive=task.get("sensitive"),
+        depends_on=task.get("dependsOn"),
+        if_parent_fails=task.get("ifParentFails"),
+        takes_results=task.get("takesResults"),
     )
 
 
@@ -100,10 +108,24 @@ def message_of(task: Mapping[str, Any]) -> TaskMessage:
         raise InvalidCall(_renamed(error.errors, task)) from error
 
 
-def store(messages: Sequence[TaskMessage], durability: str | None = None) -> list[Submitted]:
-    """Store tasks, all of them or none. Raise as ``enqueue.store`` does, and SubmitUnknown."""
+def store(
+    messages: Sequence[TaskMessage],
+    durability: str | None = None,
+    tasks: Sequence[Mapping[str, Any]] = (),
+) -> list[Submitted]:
+    """Store tasks, all of them or none. Raise as ``enqueue.store`` does, and SubmitUnknown.
+
+    ``tasks`` are the submits that the messages were made of, if some wait for others.
+    """
+    parents = {
+        message.id: found
+        for message, task in zip(messages, tasks, strict=False)
+        if (found := parents_in(task.get("dependsOn")))
+    }
     try:
-        others = enqueue.store(messages, durability or conf().submit_durability)
+        others = enqueue.store(messages, durability or conf().submit_durability, parents)
+    except InvalidCall as error:
+        raise InvalidCall(_renamed(error.errors, {})) from error
     except UnknownOutcome as error:
         raise SubmitUnknown(str(error), [message.id for message in messages]) from error
     return [Submitted(others.get(m.id, m.id), m.id not in others) for m in messages]

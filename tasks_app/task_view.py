@@ -9,10 +9,13 @@ from .models import TaskRecord
 from .note import note_of
 from .remarks import NOTHING, Line, Remarks
 from .results import attempts_of_run
+from .sensitive import shown_call, shown_names, shown_result
 from .states import FINAL, Status
 from .unique import shown_unique
+from .workflows.parents import ids_for
 
 NEVER = Attempt()
+MOST_SHOWN = 100  # tasks that one waited for
 
 
 def status_of(task: StoredTask) -> dict[str, Any]:
@@ -24,7 +27,7 @@ def status_of(task: StoredTask) -> dict[str, Any]:
     return {
         "task_id": message.id,
         "status": state.status.value,
-        "output": last.result if state.status is Status.COMPLETED else None,
+        "output": shown_result(message, last) if state.status is Status.COMPLETED else None,
         "error": "" if state.status is Status.COMPLETED else last.error or last.error_type,
         "start_time": rfc3339(_start_us(state, last)),
         "end_time": rfc3339(end_us),
@@ -43,10 +46,12 @@ def status_of(task: StoredTask) -> dict[str, Any]:
 def all_of(task: StoredTask, said: Remarks = NOTHING) -> dict[str, Any]:
     """What ``GET /api/tasks/{id}`` answers: everything that is known of a task but its log."""
     message, state = task.message, task.state
+    args, kwargs = shown_call(message)
     return status_of(task) | {
         "task_type": message.type,
-        "args": message.args,
-        "kwargs": message.kwargs,
+        "args": args,
+        "kwargs": kwargs,
+        "sensitive": shown_names(message.sensitive),
         "queue": message.queue,
         "priority": level_of(message.priority),
         "submitted_at": rfc3339(message.submitted_us),
@@ -65,6 +70,10 @@ def all_of(task: StoredTask, said: Remarks = NOTHING) -> dict[str, Any]:
         "rate": message.rate,
         "concurrency": message.concurrency,
         "limit": message.limit_label,
+        "workflow": message.workflow,
+        "depends_on": ids_for(message.id, MOST_SHOWN) if message.has_parents else [],
+        "if_parent_fails": message.if_parent_fails,
+        "takes_results": bool(message.takes_results),
         "run": state.run,
         "crashes": state.crashes,
         "note": note_of(state),

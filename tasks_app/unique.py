@@ -1,13 +1,15 @@
 """Which submits ask for the same work, and what becomes of the second one of them."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from .arguments import at_path, bound_of, names_of
+from .sealing import keyed_digest
+from .sensitive import arguments_in, is_touched, names_in
 
 OnDuplicate = Literal["existing", "replace", "refuse"]
 ON_DUPLICATE = get_args(OnDuplicate)
@@ -111,11 +113,19 @@ def once_of(
     if unique is not None:
         found["unique"] = unique
     if unique is not None or wait:
-        found["unique_key"] = key_of(name, task, unique or Unique(), args, kwargs)
+        names = names_in(options.get("sensitive"))
+        found["unique_key"] = key_of(name, task, unique or Unique(), args, kwargs, names)
     return found
 
 
-def key_of(name: str, task: Any, unique: Unique, args: list[Any], kwargs: dict[str, Any]) -> str:
+def key_of(
+    name: str,
+    task: Any,
+    unique: Unique,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    sensitive: Sequence[str] = (),
+) -> str:
     """A digest of the type's name and of the key, or of the arguments that were chosen.
 
     They are bound as the call will bind them, so that ``f(1)`` and ``f(user=1)`` are the same.
@@ -123,17 +133,22 @@ def key_of(name: str, task: Any, unique: Unique, args: list[Any], kwargs: dict[s
     if unique.key:
         return digest_of(name, "key", unique.key)
     bound = bound_of(task.func, bool(task.takes_context), args, kwargs)
+    hidden = arguments_in(sensitive)
     if bound is None:  # the task will fail: what it was called with still tells it from others
-        return digest_of(name, "called", args, kwargs)
+        return digest_of(name, "called", args, kwargs, is_secret=bool(hidden))
+    is_secret = is_touched(hidden, unique.on or bound)
     if unique.on:
         bound = {path: at_path(bound, path) for path in unique.on}
-    return digest_of(name, "arguments", bound)
+    return digest_of(name, "arguments", bound, is_secret=is_secret)
 
 
-def digest_of(*parts: Any) -> str:
-    """128 bits of texts and JSON values, as a word of 32 letters that may stand in Redis' keys."""
+def digest_of(*parts: Any, is_secret: bool = False) -> str:
+    """128 bits of texts and JSON values, as a word of 32 letters that may stand in Redis' keys.
+
+    One of a secret takes the project's SECRET_KEY to make.
+    """
     text = msgspec.json.encode(parts, enc_hook=repr, order="deterministic")
-    return hashlib.sha256(text).hexdigest()[:32]
+    return (keyed_digest(text) if is_secret else hashlib.sha256(text).hexdigest())[:32]
 
 
 def unique_mark(key: str, unique: Unique | None, wait: float, most: float) -> dict[str, Any]:

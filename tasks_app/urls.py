@@ -6,7 +6,10 @@ from typing import Any
 from django.urls import URLPattern, path
 
 from . import views
+from .operations import views as operations
+from .retention import views as retention
 from .schedules import views as schedules
+from .workflows import views as workflows
 
 
 def either(route: str, view: Callable[..., Any], name: str) -> list[URLPattern]:
@@ -36,4 +39,25 @@ urlpatterns = [
         "schedules/<str:name>/resume", schedules.ScheduleResumeView.as_view(), "schedule-resume"
     ),
     *either("schedules/<str:name>/firings", schedules.FiringsView.as_view(), "schedule-firings"),
+    *either("operations", operations.OperationsView.as_view(), "operations"),
+    *either("operations/<str:operation_id>", operations.OperationView.as_view(), "operation"),
+    *either(
+        "operations/<str:operation_id>/cancel",
+        operations.OperationCancelView.as_view(),
+        "operation-cancel",
+    ),
+    *either("retention", retention.RetentionView.as_view(), "retention"),
+    *either("workflows", workflows.WorkflowsView.as_view(), "workflows"),
+    *either("workflows/<str:workflow_id>", workflows.WorkflowView.as_view(), "workflow"),
+    *either(
+        "workflows/<str:workflow_id>/graph", workflows.WorkflowGraphView.as_view(), "workflow-graph"
+    ),
+    *either(
+        "workflows/<str:workflow_id>/cancel",
+        workflows.WorkflowCancelView.as_view(),
+        "workflow-cancel",
+    ),
+    *either(
+        "workflows/<str:workflow_id>/retry", workflows.WorkflowRetryView.as_view(), "workflow-retry"
+    ),
 ]

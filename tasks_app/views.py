@@ -243,16 +243,22 @@ def with_key(request: Request, tasks: list[dict[str, Any]]) -> list[dict[str, An
 
     Raise ValidationError.
     """
-    key = request.headers.get("Idempotency-Key")
+    key = key_of(request)
     if key is None:
         return tasks
-    if len(key) > 1 and key[0] == key[-1] == '"':  # as HTTP writes a text
-        key = key[1:-1]
-    if sentence := idempotency_error(key):
-        raise ValidationError({"Idempotency-Key": [sentence]})
     if len(tasks) == 1:
         return [{"idempotencyKey": key, **tasks[0]}]
     return [{"idempotencyKey": f"{key}#{n}", **task} for n, task in enumerate(tasks)]
+
+
+def key_of(request: Request) -> str | None:
+    """The header's idempotency key. Raise ValidationError."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and len(key) > 1 and key[0] == key[-1] == '"':  # as HTTP writes a text
+        key = key[1:-1]
+    if sentence := idempotency_error(key):
+        raise ValidationError({"Idempotency-Key": [sentence]})
+    return key
 
 
 def _type(task_type: TaskType) -> dict[str, Any]:

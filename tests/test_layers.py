@@ -7,6 +7,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ["tasks_app", "workers_app", "dtps_site"]  # the lowest first
+# A door for the tests of projects, that runs what workers run. It lies where a project looks for
+# it, and nothing of ours may import it.
+KIT = ROOT / "tasks_app" / "testing"
 # Inside workers_app: none of a group imports from another of it, or from a later group.
 GROUPS = [
     {"autoscaling", "coordinator", "embedded", "executor"},
@@ -59,10 +62,18 @@ def names(file):
 
 @pytest.mark.parametrize("file", FILES, ids=names)
 def test_nothing_is_imported_from_above(file):
-    own = LAYERS.index(file.relative_to(ROOT).parts[0])
+    own = 1 if KIT in file.parents else LAYERS.index(file.relative_to(ROOT).parts[0])
     nodes = list(ast.walk(ast.parse(file.read_text())))
 
     assert [n for node in nodes for n in imported(node, file) if layer_of(n) > own] == []
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if KIT not in f.parents], ids=names)
+def test_the_testing_kit_is_for_tests_alone(file):
+    nodes = ast.walk(ast.parse(file.read_text()))
+    found = [name for node in nodes for name in imported(node, file)]
+
+    assert [name for name in found if f"{name}.".startswith("tasks_app.testing.")] == []
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if ROOT / "workers_app" in f.parents], ids=names)
@@ -93,7 +104,7 @@ def test_no_cycle_is_dodged_by_an_import_inside_a_function(file):
 
 
 @pytest.mark.parametrize(
-    "file", [f for f in FILES if ROOT / "dtps_site" not in f.parents], ids=names
+    "file", [f for f in FILES if not {ROOT / "dtps_site", KIT} & {*f.parents}], ids=names
 )
 def test_the_environment_is_read_by_the_site_alone(file):
     nodes = ast.walk(ast.parse(file.read_text()))

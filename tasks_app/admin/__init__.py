@@ -6,4 +6,13 @@ Its pages are made with django-unfold; a project that has not installed that has
 from django.apps import apps
 
 if apps.is_installed("unfold"):
-    from . import outbox, quarantine, schedules, tasks, tokens, workers  # noqa: F401
+    from . import (  # noqa: F401
+        operations,
+        outbox,
+        quarantine,
+        schedules,
+        tasks,
+        tokens,
+        workers,
+        workflows,
+    )

@@ -5,6 +5,7 @@ from unfold.decorators import display
 
 from ..message import TaskMessage, moment
 from ..models import UNREADABLE_ERRORS, Outbox
+from ..sensitive import shown_definition
 from .readonly import ReadOnlyAdmin
 from .text import block, cut, isolated
 
@@ -36,4 +37,4 @@ class OutboxAdmin(ReadOnlyAdmin):
 
     @display(description="definition")
     def definition_text(self, row: Outbox) -> str:
-        return block(cut(bytes(row.definition).decode(errors="backslashreplace")))
+        return block(cut(shown_definition(bytes(row.definition))))

@@ -4,6 +4,7 @@ from django.contrib import admin
 from unfold.decorators import display
 
 from ..models import Quarantine
+from ..sensitive import shown_definition, shown_state
 from .readonly import ReadOnlyAdmin
 from .text import block, cut, isolated
 
@@ -24,12 +25,8 @@ class QuarantineAdmin(ReadOnlyAdmin):
 
     @display(description="definition")
     def definition_text(self, row: Quarantine) -> str:
-        return block(_readable(row.definition))
+        return block(cut(shown_definition(bytes(row.definition))))
 
     @display(description="state")
     def state_text(self, row: Quarantine) -> str:
-        return block(_readable(row.state))
-
-
-def _readable(raw: bytes) -> str:
-    return cut(bytes(raw).decode(errors="backslashreplace"))
+        return block(cut(shown_state(bytes(row.definition), bytes(row.state))))

@@ -1,6 +1,6 @@
 """Schedules: made, changed, paused and run here; and what became of their slots."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC
 from typing import Any
 
@@ -21,9 +21,10 @@ from ..permissions import OPERATE
 from ..schedules import operations, view
 from ..schedules.definition import Definition, errors_of, project_zone
 from ..schedules.policies import Source
+from ..schedules.sealed import kept, shown_of
 from ..schedules.timing import zones
 from .readonly import ReadOnlyAdmin
-from .text import NONE, clock, isolated
+from .text import NONE, block, clock, isolated, pretty
 
 # What the form calls a field of a Definition, if that is something else.
 FORM_NAMES = {"starts_us": "starts", "ends_us": "ends"}
@@ -31,6 +32,10 @@ WRITTEN = (
     "name", "type", "args", "kwargs", "queue", "priority", "options", "cron", "every", "timezone",
     "catch_up", "catch_up_most", "overlap", "enabled",
 )  # fmt: skip
+
+
+# What may be sensitive -> what shows it, where it is only shown.
+HIDING = {"args": "args_shown", "kwargs": "kwargs_shown", "options": "options_shown"}
 
 
 class ScheduleForm(forms.ModelForm):
@@ -58,6 +63,8 @@ class ScheduleForm(forms.ModelForm):
         self.fields["ends"].initial = moment(self.instance.ends_us)
         if self.instance.pk is None:
             self.initial["timezone"] = project_zone()
+        else:
+            self.initial |= shown_of(self.instance)._asdict()
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -75,15 +82,32 @@ class ScheduleForm(forms.ModelForm):
         if not isinstance(self.definition.kwargs, dict):
             self.add_error("kwargs", _("Must be an object."))
             return cleaned
+        if self.instance.pk is not None:
+            self._keep_hidden()
         for name, sentences in errors_of(self.definition).items():
             self.add_error(FORM_NAMES.get(name, name), sentences)
         return cleaned
+
+    def _keep_hidden(self) -> None:
+        """What the form showed as redacted, and nobody changed, stays as it is."""
+        try:
+            columns = kept(self.definition.type, self.definition.columns, self.instance)
+        except TaskSystemError as error:
+            self.add_error(None, str(error))
+        else:
+            self.definition = replace(self.definition, **columns._asdict())
 
     def _post_clean(self) -> None:
         """Change the row only when all is well, and plan it anew if its slots change."""
         definition = getattr(self, "definition", None)
         if definition is not None and not self.errors:
-            definition.put_into(self.instance, now_us())
+            try:
+                definition.put_into(self.instance, now_us())
+            except TaskSystemError as error:
+                self.add_error(None, str(error))
+        for name in ("args", "kwargs", "options"):  # as the row has them, maybe encrypted
+            if name in self.cleaned_data:
+                self.cleaned_data[name] = getattr(self.instance, name)
         super()._post_clean()
 
 
@@ -109,14 +133,23 @@ class ScheduleAdmin(ModelAdmin):
     shown = ("words_shown", "preview", "last_shown", "source", "is_declared")
 
     def get_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
-        return (*WRITTEN[:10], "starts", "ends", *WRITTEN[10:], *(self.shown if obj else ()))
+        names = (*WRITTEN[:10], "starts", "ends", *WRITTEN[10:], *(self.shown if obj else ()))
+        if self._is_form(request, obj):
+            return names
+        return tuple(HIDING.get(name, name) for name in names)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Schedule | None = None
     ) -> tuple[str, ...]:
         if obj is None or obj.source == Source.OPERATOR:
-            return self.shown
-        return (*(name for name in WRITTEN if name != "enabled"), "starts", "ends", *self.shown)
+            return (*self.shown, *HIDING.values())
+        names = (HIDING.get(name, name) for name in WRITTEN if name != "enabled")
+        return (*names, "starts", "ends", *self.shown)
+
+    def _is_form(self, request: HttpRequest, obj: Schedule | None) -> bool:
+        """Whether its columns can be changed here; else they are only shown."""
+        is_ours = obj is None or obj.source == Source.OPERATOR
+        return is_ours and self.has_change_permission(request, obj)
 
     def formfield_for_dbfield(self, field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if field.name in ("type", "timezone"):
@@ -157,6 +190,18 @@ class ScheduleAdmin(ModelAdmin):
     @display(description="last")
     def last_shown(self, row: Schedule) -> str:
         return _clock(row, row.last_us) if row.last_us else NONE
+
+    @display(description="args")
+    def args_shown(self, row: Schedule) -> str:
+        return block(pretty(shown_of(row).args))
+
+    @display(description="kwargs")
+    def kwargs_shown(self, row: Schedule) -> str:
+        return block(pretty(shown_of(row).kwargs))
+
+    @display(description="options")
+    def options_shown(self, row: Schedule) -> str:
+        return block(pretty(shown_of(row).options))
 
     @display(description="starts")
     def starts(self, row: Schedule) -> str:

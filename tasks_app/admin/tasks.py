@@ -21,6 +21,7 @@ from ..models import TaskRecord, moment
 from ..note import note_of
 from ..permissions import OPERATE
 from ..remarks import NOTHING, Line, Remarks
+from ..sensitive import shown_call, shown_result
 from ..states import FINAL, HELD, OPEN, Status
 from .filters import LevelFilter, QueueFilter, StatusFilter, TypeFilter
 from .keyset import KeysetMixin
@@ -211,7 +212,8 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
         known = stored(task)
         if known is None:
             return str(UNREADABLE)
-        return block(pretty({"args": known.message.args, "kwargs": known.message.kwargs}))
+        args, kwargs = shown_call(known.message)
+        return block(pretty({"args": args, "kwargs": kwargs}))
 
     @display(description=_("result"))
     def result(self, task: TaskRecord) -> str:
@@ -219,7 +221,7 @@ class TaskAdmin(KeysetMixin, ReadOnlyAdmin):
         done = [a for a in (known.state.attempts if known else []) if a.outcome == Status.COMPLETED]
         if not done or known.state.status != Status.COMPLETED:
             return NONE
-        return block(pretty(done[-1].result))
+        return block(pretty(shown_result(known.message, done[-1])))
 
     @display(description=_("progress"))
     def progress(self, task: TaskRecord) -> str:

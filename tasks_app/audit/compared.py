@@ -23,7 +23,7 @@ def differing(seen: Seen, state: State, row: Row) -> Iterator[Finding]:
     elif stand < row.stand:
         said = f"is at {_words(stand)} in Redis, but the database has {_words(row.stand)}"
         yield _wrong("G5", seen, "behind", said)
-    elif stand == row.stand and (seen.definition, seen.state) != (row.definition, _stored(row)):
+    elif stand == row.stand and not _is_same(seen, row):
         said = f"differs between Redis and the database, both at {_words(stand)}"
         yield _wrong("G6", seen, "differs", said)
 
@@ -48,11 +48,17 @@ def unrecorded(
         )  # fmt: skip
 
 
-def _stored(row: Row) -> bytes:
-    """Its state as Redis has it, which does not tell there whether it waits for a limit."""
-    if not row.state.startswith(b"waiting|"):
-        return row.state
-    state = row.state.replace(b"waiting", b"pending", 1)
+def _is_same(seen: Seen, row: Row) -> bool:
+    if seen.definition != row.definition:
+        return False
+    return seen.state == row.state or seen.state == _admitted(row.state)
+
+
+def _admitted(state: bytes) -> bytes:
+    """A state as Redis has it, which does not tell there whether a task waits for a limit."""
+    if not state.startswith(b"waiting|"):
+        return state
+    state = state.replace(b"waiting", b"pending", 1)
     return b"" if state == b"pending|1|1|1|0|0|0||0\n" else state
 
 

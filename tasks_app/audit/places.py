@@ -9,7 +9,10 @@ from .findings import Finding
 from .live import Seen
 
 # An open task that nobody holds -> where it waits.
-WAITS_IN = {Status.PENDING: "ready", Status.SCHEDULED: "scheduled", Status.RETRYING: "scheduled"}
+WAITS_IN = {
+    Status.PENDING: "ready", Status.SCHEDULED: "scheduled", Status.RETRYING: "scheduled",
+    Status.WAITING: "waiting",  # for others; what waits for a limit is pending
+}  # fmt: skip
 
 
 def misplaced(seen: Seen, message: TaskMessage, state: State, shard: int) -> Iterator[Finding]:
@@ -54,6 +57,8 @@ def _waiting(seen: Seen, message: TaskMessage, state: State) -> Iterator[Finding
         yield _wrong("G2", seen, "unlisted", said)
     if found == ["ready"] and not message.limit and seen.rank != _rank_in(seen.definition):
         yield _wrong("G2", seen, "rank", "stands at another rank than its definition says")
+    if state.status is Status.WAITING and not message.has_parents:
+        yield _wrong("G7", seen, "parents", "waits for other tasks, and has none to wait for")
     if found and message.expires_us and seen.expires_ms is None:
         yield _wrong("G7", seen, "never-expires", "expires, but the promoter will not hear of it")
 
@@ -64,7 +69,7 @@ def _limited(seen: Seen, message: TaskMessage, state: State) -> Iterator[Finding
     if seen.is_admitted != is_admitted:
         said = "is not counted by its limit" if is_admitted else "is counted by its limit"
         yield _wrong("G8", seen, "counted", f"{said}, though it {_is(is_admitted)} in use")
-    if seen.is_in_line != seen.is_waiting:
+    if seen.is_in_line != (seen.is_waiting and state.status is not Status.WAITING):
         said = "waits for its limit" if seen.is_waiting else "stands in the line of its limit"
         other = "stand in its line" if seen.is_waiting else "wait for it"
         yield _wrong("G2", seen, "line", f"{said}, and does not {other}")

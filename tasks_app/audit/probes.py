@@ -11,7 +11,7 @@ from .findings import Finding, Position
 from .live import STEP, Holder, Live, Seen
 from .probe import Probe
 from .record import Record, Row
-from .record_probes import LedgerProbe, OutboxProbe, QuarantineProbe, RecordProbe
+from .record_probes import LedgerProbe, OutboxProbe, QuarantineProbe, RecordProbe, ReleaseProbe
 
 
 class KeyProbe(Probe):
@@ -338,5 +338,6 @@ def probes(shards: Sequence[Live], record: Record) -> Iterator[Probe]:
         yield TaskProbe(live, others, record)
         yield StrayProbe(live, keys)
     yield RecordProbe(shards, record)
+    yield ReleaseProbe(shards, record)
     yield OutboxProbe()
     yield QuarantineProbe(record)

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from .. import outbox
 from ..message import now_us
+from ..models import Dependency, TaskRecord
+from ..states import FINAL, Status
 from . import rows
 from .findings import Finding
 from .live import Live
 from .probe import Probe
-from .record import STEP, Record
+from .record import STEP, Record, Row
 
 
 class RecordProbe(Probe):
@@ -39,6 +41,47 @@ class RecordProbe(Probe):
             if ids:
                 ids = [seen.id for seen in live.tasks(ids) if not seen.definition]
         return list(ids)
+
+
+class ReleaseProbe(Probe):
+    """G7: what waits for other tasks, of which the record knows that they have ended."""
+
+    def __init__(self, shards: Sequence[Live], record: Record):
+        self._shards = shards
+        self._record = record
+
+    def subjects(self) -> Iterator[list[str]]:
+        waiting = TaskRecord.objects.filter(status=Status.WAITING).order_by("id")
+        after = ""
+        while some := list(waiting.filter(id__gt=after).values_list("id", flat=True)[:STEP]):
+            yield some
+            after = some[-1]
+
+    def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
+        rows = self._record.rows(subjects)
+        for task_id in self._stuck(list(self._waiting(subjects, rows))):
+            said = "waits for tasks that have all ended; does a coordinator lead?"
+            yield Finding(kind="G7", subject=task_id, code="release", said=said)
+
+    def _waiting(self, ids: Sequence[str], rows: dict[str, Row]) -> Iterator[str]:
+        """Those that wait for others in Redis, just as the record has them."""
+        for live in self._shards:
+            for seen in live.tasks(ids):
+                row = rows.get(seen.id)
+                if row and seen.state.startswith(b"waiting|") and seen.state == row.state:
+                    yield seen.id
+
+    def _stuck(self, ids: Sequence[str]) -> list[str]:
+        waits_for: dict[str, set[str]] = {task_id: set() for task_id in ids}
+        edges = Dependency.objects.filter(child_id__in=ids)
+        for child_id, parent_id in edges.values_list("child_id", "parent_id").iterator():
+            waits_for[child_id].add(parent_id)
+        parents = sorted(set().union(*waits_for.values()))
+        over = set()
+        for start in range(0, len(parents), STEP):
+            some = TaskRecord.objects.filter(id__in=parents[start : start + STEP])
+            over.update(some.filter(status__in=FINAL).values_list("id", flat=True))
+        return [task_id for task_id in ids if waits_for[task_id] <= over]
 
 
 class LedgerProbe(Probe):

@@ -18,6 +18,16 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a task that waits for others."""
+
+    id: str
+    version: int  # at which it was looked at
+    not_before_ms: int = 0  # if it is let go
+    line: bytes = b""  # one Attempt, encoded, if it is cancelled
+
+
+@dataclass(frozen=True, slots=True)
 class Remark:
     """What a task says of itself that is not known yet; nothing is as it was."""
 

@@ -35,7 +35,17 @@ from ..message import (
 from ..remarks import Remarks
 from ..states import Status
 from . import keys, wire
-from .answers import Changes, Exchange, Limit, Recorded, Remark, Settlement, Standing, Stats
+from .answers import (
+    Changes,
+    Decision,
+    Exchange,
+    Limit,
+    Recorded,
+    Remark,
+    Settlement,
+    Standing,
+    Stats,
+)
 from .connection import Link, link, run_id_in
 from .durability import FAST, must_be_possible
 from .fleet import Fleet
@@ -346,14 +356,27 @@ class Broker:
 
     # --- by order of an operator ---
 
-    def cancel(self, ids: Sequence[str], *, by: str = "") -> dict[str, Status | None]:
+    def admit(self, decisions: Sequence[Decision], shard: int = 0) -> list[str]:
+        """Let tasks go that wait for others, or cancel them; return the ids of those that were.
+
+        Any other was decided before, or has moved on since it was looked at.
+        """
+        decided = []
+        for some in wire.slices(decisions):
+            words = [w for d in some for w in (d.id, d.version, d.not_before_ms, d.line)]
+            decided += wire.texts(self.run_as_leader("admit", shard, *words))
+        return decided
+
+    def cancel(
+        self, ids: Sequence[str], *, by: str = "", why: str = ""
+    ) -> dict[str, Status | None]:
         """End open tasks. Return the status that each had before, None for an unknown one.
 
-        Who holds one loses it at once, and its worker is ordered to stop it.
+        Who holds one loses it at once, and its worker is ordered to stop it. ``why`` is a sentence
+        for each task; by default it names who asked.
         """
-        line = Attempt(
-            outcome=Status.CANCELLED, ended_us=now_us(), error=by and f"Cancelled by {by}."
-        )
+        said = why or (by and f"Cancelled by {by}.")
+        line = Attempt(outcome=Status.CANCELLED, ended_us=now_us(), error=said)
         before: dict[str, Status | None] = dict.fromkeys(ids)
         for shard in keys.shards():
             asked = [task_id for task_id in before if before[task_id] is None]
@@ -363,8 +386,12 @@ class Broker:
                 del asked[: len(answers)]
         return before
 
-    def retry(self, message: TaskMessage, recorded: State, remarks: bytes = b"") -> None:
+    def retry(
+        self, message: TaskMessage, recorded: State, remarks: bytes = b"", *, waits: bool = False
+    ) -> None:
         """Open the next run of a finished task, as ``message`` now defines it.
+
+        One that has parents ``waits`` for them again, or does not.
 
         ``recorded`` is its state as the database has it, used if Redis has forgotten the task; and
         so are its ``remarks``.
@@ -373,13 +400,29 @@ class Broker:
         refused = self.run(
             "retry", keys.shard_of(message.queue), message.id, message.encode(),
             recorded.status.value, recorded.epoch, recorded.run, recorded.version, recorded.lines,
-            message.marks(), remarks,
+            message.marks(waits=waits), remarks,
         )  # fmt: skip
         match wire.texts(refused):
             case [_, other]:
                 raise WrongState(f"Task {other} is open, with the same key.")
             case [status]:
                 raise WrongState(f"The task is {status}; only a finished one can be retried.")
+
+    def amend(self, tasks: Sequence[tuple[bytes, TaskMessage]], shard: int = 0) -> dict[str, str]:
+        """Give open tasks that nobody holds another queue or priority.
+
+        A task is its definition as it must still be, and what it is to be; its queues must be in
+        this shard. Return of each what came of it, by id: "amended", or what did not allow it:
+        see ``amend.lua``.
+        """
+        done: dict[str, str] = {}
+        left = list(tasks)
+        while left:
+            some = wire.amendments(left)
+            words = wire.texts(self.run("amend", shard, *(word for each in some for word in each)))
+            done |= {each[0]: word for each, word in zip(some, words, strict=False)}
+            del left[: len(words)]
+        return done
 
     def pause(self, queue: str) -> bool:
         """Give nothing out of a queue any more. Return whether that is news."""
@@ -637,11 +680,20 @@ def _another() -> bytes:
     return Attempt(outcome=Status.CANCELLED, ended_us=now_us(), error=said).encode()
 
 
+_kind: type[Broker] = Broker
+
+
 @cache
-def _broker(of: Link) -> Broker:
-    return Broker(of)
+def _broker(kind: type[Broker], of: Link) -> Broker:
+    return kind(of)
 
 
 def broker() -> Broker:
     """The broker on the configured server."""
-    return _broker(link())
+    return _broker(_kind, link())
+
+
+def make_brokers_of(kind: type[Broker]) -> None:
+    """Let ``broker()`` answer with this kind: tasks_app.testing has one whose clock stands."""
+    global _kind
+    _kind = kind

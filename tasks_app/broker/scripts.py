@@ -2,9 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 
 from ..states import FINAL, MOVES
 
@@ -54,14 +56,22 @@ def _used(parts: str, by: str) -> str:
     return kept
 
 
-@cache
-def script(name: str) -> Script:
-    """Assemble an operation. Raise FileNotFoundError if there is none of that name."""
+def assembled(name: str, others: Mapping[str, str] = MappingProxyType({})) -> Script:
+    """Assemble an operation; texts of ``others`` stand in for parts of the same name.
+
+    Raise FileNotFoundError if there is none of that name.
+    """
     text = (LUA / f"{name}.lua").read_text()
-    included = INCLUDE.search(text)
-    parts = [(LUA / "parts" / f"{part}.lua").read_text() for part in included[1].split()]
+    included = INCLUDE.search(text)[1].split()
+    parts = [others.get(n) or (LUA / "parts" / f"{n}.lua").read_text() for n in included]
     whole = f"{_flags(name)}\n{_used(_table_of_moves() + ''.join(parts), by=text)}"
     return Script(name, whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())
+
+
+@cache
+def script(name: str) -> Script:
+    """An operation as it is run. Raise FileNotFoundError if there is none of that name."""
+    return assembled(name)
 
 
 # All of them now: a deploy replaces the files under a process that runs on.

@@ -26,6 +26,21 @@ def fitting(tasks: Sequence[Recorded]) -> list[Recorded]:
     return some
 
 
+def amendments(
+    tasks: Sequence[tuple[bytes, TaskMessage]],
+) -> list[tuple[str, bytes, bytes, bytes]]:
+    """What ``amend.lua`` is told of the first tasks: as many as a call may carry, at least one."""
+    some: list[tuple[str, bytes, bytes, bytes]] = []
+    size = 0
+    for old, message in tasks[:MOST_A_CALL]:
+        new = message.encode()
+        size += len(old) + len(new)
+        if some and size > MOST_BYTES:
+            break
+        some.append((message.id, old, new, message.marks()))
+    return some
+
+
 def as_recorded(task: Recorded) -> tuple[Any, ...]:
     """What ``reconcile.lua`` is told of a task; of a final one it needs the header alone."""
     if task.is_final:

@@ -1,6 +1,5 @@
 """``dtps cancel``: end open tasks."""
 
-import getpass
 from argparse import ArgumentParser
 from typing import Any
 
@@ -9,6 +8,7 @@ from .command import CliCommand, Exit
 from .each import for_each
 from .ids import MANY, add_ids
 from .terminal import Terminal
+from .who import who
 
 
 class CancelCommand(CliCommand):
@@ -24,16 +24,9 @@ class CancelCommand(CliCommand):
         parser.add_argument("--yes", action="store_true", help=f"do not ask before over {MANY}")
 
     def run(self, options: dict[str, Any], terminal: Terminal) -> Exit:
-        by = f"{_who()} (command line)"
+        by = who()
 
         def cancel(task_id: str) -> dict[str, Any]:
             return {"status": "cancelled", "before": actions.cancel(task_id, by=by).value}
 
         return for_each("Cancel", cancel, options, terminal)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name
-        return "somebody"

@@ -8,7 +8,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from ..fields import MomentField, NamesField
+from ..fields import MomentField
 from ..parsers import parse
 
 TEXTS = (serializers.CharField, serializers.ChoiceField, MomentField)  # never read as JSON
@@ -46,7 +46,7 @@ def read(field: serializers.Field, text: str) -> Any:
     """A value for a field: a text for one that takes texts, otherwise JSON."""
     if isinstance(field, TEXTS):
         return text
-    if isinstance(field, NamesField) and not text.startswith("["):
+    if isinstance(field, serializers.ListField) and not text.startswith("["):
         return [word.strip() for word in text.split(",") if word.strip()]
     return json_or_text(text)
 
@@ -74,6 +74,6 @@ def _metavar(field: serializers.Field) -> str:
         return "MOMENT"
     if isinstance(field, serializers.IntegerField | serializers.FloatField):
         return "N"
-    if isinstance(field, NamesField):
+    if isinstance(field, serializers.ListField):
         return "A,B"
     return "TEXT" if isinstance(field, TEXTS) else "JSON"

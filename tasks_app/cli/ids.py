@@ -25,9 +25,14 @@ def ids_in(options: dict[str, Any]) -> list[str]:
 
 def confirm(ids: Sequence[str], what: str, options: dict[str, Any], terminal: Terminal) -> None:
     """Ask before many tasks are touched. Raise Refused without a yes."""
-    if len(ids) <= MANY or options["yes"]:
+    if len(ids) > MANY:
+        ask(f"{what} {len(ids):,} tasks?", options, terminal)
+
+
+def ask(question: str, options: dict[str, Any], terminal: Terminal) -> None:
+    """Wait for a yes, unless there was one. Raise Refused without."""
+    if options["yes"]:
         return
-    question = f"{what} {len(ids):,} tasks?"
     if not sys.stdin.isatty():
         raise Refused(f"{question} Nobody can be asked here: add --yes.")
     terminal.err.print(f"{question} [y/N] ", end="")

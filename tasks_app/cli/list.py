@@ -39,13 +39,13 @@ class ListCommand(CliCommand):
             for row in rows:
                 terminal.say(row["task_id"])
         else:
-            terminal.table(HEADS, map(_cells, rows))
+            terminal.table(HEADS, map(cells, rows))
         if below and not options["json"]:
             terminal.remark(f"There is more: --cursor {below}")
         return Exit.DONE
 
 
-def _cells(row: dict[str, Any]) -> list[Any]:
+def cells(row: dict[str, Any]) -> list[Any]:
     error = " ".join(row["error"].split())
     return [
         row["task_id"], row["status"], row["task_type"], row["queue"], row["priority"],

@@ -16,6 +16,7 @@ from ..normalize import normalized
 from ..options import OPTIONS, path_of
 from . import timing
 from .policies import CatchUp, Overlap
+from .sealed import Columns, plain_of, stored
 from .timing import Timing
 
 if TYPE_CHECKING:
@@ -48,23 +49,29 @@ class Definition:
 
     @classmethod
     def of(cls, schedule: "Schedule") -> Self:
-        return cls(**{each.name: getattr(schedule, each.name) for each in fields(cls)})
+        """Raise KeyMissing or SealBroken: its sensitive arguments are opened."""
+        columns = {each.name: getattr(schedule, each.name) for each in fields(cls)}
+        return cls(**columns | plain_of(schedule)._asdict())
 
     @property
     def timing(self) -> Timing:
         return Timing(self.cron, self.every, self.timezone, self.starts_us, self.ends_us)
 
-    def put_into(self, schedule: "Schedule", after_us: int) -> bool:
+    @property
+    def columns(self) -> Columns:
+        return Columns(self.args, self.kwargs, self.options)
+
+    def put_into(self, schedule: "Schedule", after_us: int) -> None:
         """Change a schedule to this, unsaved; plan it anew if its slots change.
 
-        Return whether anything changed.
+        Raise KeyMissing rather than store in the clear what is encrypted now.
         """
-        before = Definition.of(schedule)
+        before = schedule.timing
+        columns = stored(self.name, self.type, self.columns, schedule.options)._asdict()
         for each in fields(self):
-            setattr(schedule, each.name, getattr(self, each.name))
-        if before.timing != self.timing or schedule.pk is None:
+            setattr(schedule, each.name, columns.get(each.name, getattr(self, each.name)))
+        if before != self.timing or schedule.pk is None:
             schedule.plan(after_us)
-        return before != self or schedule.pk is None
 
 
 def errors_of(definition: Definition) -> dict[str, list[str]]:
@@ -99,7 +106,7 @@ def options_error(options: Any) -> str:
     return ""
 
 
-def request_of(definition: "Definition | Schedule", task_id: str | None = None) -> TaskRequest:
+def request_of(definition: Definition, task_id: str | None = None) -> TaskRequest:
     """The task that a schedule submits. Raise UnknownTaskType."""
     task_type = registry.get(definition.type)
     return TaskRequest(

@@ -19,7 +19,7 @@ from ..compat import signals, task_backends
 from ..listening import is_heard, tell
 from ..message import TaskMessage, moment, now_us
 from ..results import enqueued_result, task_of
-from .definition import request_of
+from .definition import Definition, request_of
 from .models import Firing, Schedule
 
 KEPT = 200  # firings of each schedule
@@ -45,8 +45,11 @@ def slot_of(task_id: str) -> datetime | None:
 
 
 def message_of(schedule: Schedule, task_id: str | None = None) -> TaskMessage:
-    """The task that a schedule submits. Raise UnknownTaskType, InvalidCall or ValueTooLarge."""
-    return enqueue.message_of(request_of(schedule, task_id))
+    """The task that a schedule submits.
+
+    Raise UnknownTaskType, InvalidCall, ValueTooLarge, KeyMissing or SealBroken.
+    """
+    return enqueue.message_of(request_of(Definition.of(schedule), task_id))
 
 
 def put(messages: list[TaskMessage], using: str) -> None:
@@ -70,7 +73,7 @@ def _durability(message: TaskMessage) -> str:
 def run_now(schedule: Schedule) -> Firing:
     """Submit a schedule's task at once, whatever its slots, its pause and its overlap policy.
 
-    Raise UnknownTaskType, InvalidCall, ValueTooLarge or DatabaseError.
+    Raise as ``message_of`` does, or DatabaseError.
     """
     using = router.db_for_write(Schedule)
     with transaction.atomic(using=using):

@@ -11,6 +11,7 @@ from . import firing
 from .definition import Definition, errors_of
 from .models import Firing, Schedule
 from .policies import Source
+from .sealed import kept
 
 
 def must_find(name: str) -> Schedule:
@@ -37,12 +38,15 @@ def create(definition: Definition, *, enabled: bool = True) -> Schedule:
 def change(name: str, changes: dict[str, Any]) -> Schedule:
     """Change fields of a Definition. New slots begin now; those of an unchanged timing go on.
 
-    Raise ScheduleNotFound, InvalidCall, or WrongState if code or settings declare it.
+    A sensitive argument that is given as ``[redacted]`` stays as it is. Raise ScheduleNotFound,
+    InvalidCall, WrongState if code or settings declare it, KeyMissing or SealBroken.
     """
     with transaction.atomic(using=_using()):
         schedule = _locked(name)
         _must_be_operators(schedule)
         definition = replace(Definition.of(schedule), **changes)
+        columns = kept(definition.type, definition.columns, schedule)
+        definition = replace(definition, **columns._asdict())
         _check(definition)
         definition.put_into(schedule, now_us())
         schedule.save(using=_using())

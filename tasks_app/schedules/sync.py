@@ -4,6 +4,7 @@ import logging
 
 from django.db import router, transaction
 
+from ..exceptions import KeyMissing, SealBroken
 from .declared import Declared, declared
 from .definition import Definition
 from .models import Schedule
@@ -46,7 +47,7 @@ def _put(each: Declared, row: Schedule | None, now_us: int, using: str) -> bool:
     if row.source == Source.OPERATOR:
         logger.error("event=schedule_refused reason=%s", f"an operator has made {row.name!r}.")
         return True
-    if Definition.of(row) == each.definition and row.is_declared and row.source == each.source:
+    if _is_so(row, each) and row.is_declared and row.source == each.source:
         return True
     with transaction.atomic(using=using):
         # Not if a leader before holds it: he may be asleep.
@@ -54,9 +55,20 @@ def _put(each: Declared, row: Schedule | None, now_us: int, using: str) -> bool:
         row = rows.filter(pk=row.pk).first()
         if row is None:
             return False
-        each.definition.put_into(row, now_us)
+        try:
+            each.definition.put_into(row, now_us)
+        except KeyMissing as error:
+            logger.error("event=schedule_refused schedule=%s reason=%s", row.name, error)
+            return True
         if not row.is_declared and row.next_us and row.next_us < now_us - AWAY_US:
             row.plan(now_us)
         row.is_declared, row.source = True, each.source
         row.save(using=using)
     return True
+
+
+def _is_so(row: Schedule, each: Declared) -> bool:
+    try:
+        return Definition.of(row) == each.definition
+    except (KeyMissing, SealBroken):  # whoever has a key stores it anew
+        return False

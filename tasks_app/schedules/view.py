@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from ..lookup import find_many
 from ..message import StoredTask, level_of, moment, now_us
 from .models import Firing, Schedule
+from .sealed import shown_of
 from .timing import next_slots
 
 SHOWN = 5  # of the next slots
@@ -15,14 +16,15 @@ SHOWN = 5  # of the next slots
 
 def shown(schedule: Schedule) -> dict[str, Any]:
     """Everything about a schedule. Moments are in its own time zone."""
+    columns = shown_of(schedule)
     return {
         "name": schedule.name,
         "taskType": schedule.type,
-        "args": schedule.args,
-        "kwargs": schedule.kwargs,
+        "args": columns.args,
+        "kwargs": columns.kwargs,
         "queue": schedule.queue or None,
         "priority": None if schedule.priority is None else level_of(schedule.priority),
-        "options": schedule.options,
+        "options": columns.options,
         "cron": schedule.cron or None,
         "every": schedule.every or None,
         "timezone": schedule.timezone,

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from ..broker.answers import Registered
 from ..message import Attempt
-from ..note import UNKNOWN_TYPE
+from ..note import KEY_MISSING, UNKNOWN_TYPE
+from ..sealing import fingerprint_in
 from ..words import listed, many, span
 from .reason import Reason
 from .scene import Scene
@@ -32,6 +33,8 @@ def hindrances(scene: Scene, last: Attempt) -> Iterator[Reason]:
         yield _none_active(scene)
     elif not scene.able or last.error_type == UNKNOWN_TYPE:
         yield _unknown_type(scene)
+    elif last.error_type == KEY_MISSING:
+        yield _key_missing(scene, last)
 
 
 def _no_worker(scene: Scene) -> Reason:
@@ -70,13 +73,26 @@ def _none_active(scene: Scene) -> Reason:
     return Reason(code, said, {"queue": scene.queue, "paused": paused, "stopping": stopping})
 
 
+def _key_missing(scene: Scene, last: Attempt) -> Reason:
+    key = fingerprint_in(scene.message.sealed)
+    return Reason(
+        "key_missing",
+        f"The worker {last.worker}, which had it, lacks the key {key} that opens its sensitive "
+        f"arguments: ENCRYPTION_KEYS of all workers should have it.{_wait(scene)}",
+        {"key": key, "worker": last.worker},
+    )
+
+
+def _wait(scene: Scene) -> str:
+    if scene.standing.due_ms is None:
+        return ""
+    return f" It is offered again in {span((scene.standing.due_ms - scene.now_ms) / 1000)}."
+
+
 def _unknown_type(scene: Scene) -> Reason:
     kind, active, able = scene.message.type, len(scene.active), len(scene.able)
     numbers = {"type": kind, "workers": active, "workers_that_know_it": able}
-    wait = ""
-    if scene.standing.due_ms is not None:
-        left = (scene.standing.due_ms - scene.now_ms) / 1000
-        wait = f" It is offered again in {span(left)}."
+    wait = _wait(scene)
     if able:
         return Reason(
             "unknown_type",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ..broker import broker
 from ..message import Attempt
-from ..note import LOST, UNKNOWN_TYPE, note_of
+from ..note import KEY_MISSING, LOST, UNKNOWN_TYPE, note_of
 from ..results import CRASHED, attempts_of_run
 from ..states import Status
 from ..task_view import rfc3339
@@ -12,6 +12,7 @@ from ..words import clock, span, times
 from .hindrances import hindrances
 from .limited import limit_reasons
 from .order import order_of
+from .parents import parent_reasons
 from .reason import Reason
 from .scene import Scene
 
@@ -30,9 +31,13 @@ def waiting_reasons(scene: Scene) -> Iterator[Reason]:
         yield from held_up
         yield order_of(scene, is_held_up=bool(held_up))
     elif scene.state.status is Status.WAITING:
+        parents = list(parent_reasons(scene)) if scene.message.has_parents else []
+        # What holds its queue up comes after that, as does its limit.
+        yield from parents
         yield from held_up
-        yield from limit_reasons(scene)
-    elif last.error_type == UNKNOWN_TYPE:  # put off for that, and for nothing that it asked for
+        if not parents:
+            yield from limit_reasons(scene)
+    elif last.error_type in (UNKNOWN_TYPE, KEY_MISSING):  # put off for that, not by its own wish
         yield from held_up
     else:
         yield _moment(scene, last)

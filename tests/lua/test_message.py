@@ -228,6 +228,6 @@ def test_every_status_is_open_or_final_and_has_its_moves():
     assert OPEN | FINAL == set(Status) == set(MOVES) - {None}
     assert not OPEN & FINAL
     assert HELD < OPEN
-    assert all(MOVES[final] == {Status.PENDING} for final in FINAL)
+    assert all(MOVES[final] == {Status.PENDING, Status.WAITING} for final in FINAL)
     assert all(may_move(one, Status.CANCELLED) for one in OPEN)
     assert not any(may_move(None, final) for final in FINAL)

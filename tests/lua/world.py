@@ -217,6 +217,12 @@ def audit_limits(broker, names=None):
     }
     where = places(broker, names)
     aside = {i for i, at in where.items() if any(key.startswith("aside:") for key, _ in at)}
+    stored = broker.link.call("HGETALL", keys.key(0, "states"))
+    aside |= {  # they wait for others, and for no limit yet
+        task_id.decode()
+        for task_id, text in zip(stored[::2], stored[1::2], strict=True)
+        if text.startswith(b"waiting|")
+    }
     for part, command, wanted in (
         ("line", ("ZRANGE", 0, -1), {Status.WAITING}),
         ("admitted", ("SMEMBERS",), {Status.PENDING, *HELD}),

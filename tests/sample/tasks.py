@@ -24,6 +24,8 @@ from .effects import (  # noqa: F401  and so are those
     effect_with_result,
     effect_without_end,
 )
+from .orders import say_when  # noqa: F401
+from .secretive import keep_quiet, log_in, log_in_wrongly, make_token  # noqa: F401
 from .stubborn import *  # noqa: F403
 from .telling import (  # noqa: F401
     ask_for_retries,

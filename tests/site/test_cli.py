@@ -251,6 +251,51 @@ def test_schedules_are_shown(cli):
     assert cli.remarks == "There is no schedule nightly.\n"
 
 
+WORKFLOW = """
+from tasks_app.workflows import chain
+from tasks_app.tasks import primes, test
+print(chain(test.call(1), primes.call("no number"), test.call(3)).enqueue("letters").id)
+"""
+
+
+def test_a_workflow_is_shown_cancelled_and_retried(cli):
+    assert cli.run("workflows").startswith("workflow")
+    made = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "shell", "--no-imports", "-c", WORKFLOW],
+        cwd=ROOT, env=cli.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS,
+    )  # fmt: skip
+    workflow_id = made.stdout.strip()
+
+    def state():
+        return cli.json("workflow", workflow_id)["state"]
+
+    wait_until(lambda: state() == "failed", "the failure")
+    assert re.search(rf"^{workflow_id} +letters +failed +3 +3 ", cli.run("workflows"), re.MULTILINE)
+    said = cli.run("workflow", workflow_id)
+    assert re.search(r"^statuses +1 completed, 1 failed, 1 cancelled$", said, re.MULTILINE)
+    assert re.search(r"test-3 +test +2 +cancelled$", said, re.MULTILINE)
+    assert [t["name"] for t in cli.json("workflow", workflow_id, "--status=failed")["tasks"]] == [
+        "primes-2"
+    ]
+    assert cli.run("workflow", workflow_id, "--retry") == "2 tasks retried.\n"
+    wait_until(lambda: state() == "failed", "the failure")
+    assert cli.json("workflow", workflow_id, "--cancel") == {"id": workflow_id, "cancelled": 0}
+    cli.run("workflow", "nothing", code=1)
+    assert cli.remarks == "There is no workflow nothing.\n"
+    cli.run("workflows", "--limit", "0", code=1)
+
+
+def test_a_task_waits_for_others(cli):
+    parent = cli.submit("test", "x")
+    cli.run("watch", parent)
+
+    child = cli.submit("test", "y", "--depends-on", parent)
+
+    cli.run("watch", child)
+    cli.run("submit", "test", "y", "--depends-on", '["nobody"]', code=1)
+    assert "There is no task nobody." in cli.remarks
+
+
 def test_workers_are_shown_paused_resumed_and_scaled(cli):
     (worker,) = cli.json("workers")
     assert worker.startswith("cli-")

@@ -11,7 +11,7 @@ from django.db import connection
 from tasks_app.audit import Auditor, Report, auditor, live, register
 from tasks_app.broker import keys
 from tasks_app.message import Attempt, State, now_us
-from tasks_app.models import Ledger, Outbox, Quarantine, TaskRecord
+from tasks_app.models import Dependency, Ledger, Outbox, Quarantine, TaskRecord
 from tasks_app.states import Status
 from workers_app.coordinator.services.recorder import Recorder
 
@@ -84,6 +84,7 @@ class World:
         limit = {"concurrency": 1, "limit": "a-key", "limit_label": "mail"}
         self.limited = submitted(broker, 3, queue="limited", **limit)
         self.admitted, self.waiting, _ = self.limited
+        self.child = self._child(self.pending)
         submitted(broker, 3, queue="purged")
         broker.purge("purged")
         record(broker)
@@ -100,6 +101,12 @@ class World:
         self.broker.retry(one, self.broker.must_get(one.id).state)
         end(self.broker, one, "failed")
         self.broker.retry(one, self.broker.must_get(one.id).state)
+        return one
+
+    def _child(self, parent):
+        """A task that waits for another one; what it waits for is in the database alone."""
+        (one,) = submitted(self.broker, queue="mail", has_parents=True)
+        Dependency.objects.create(child_id=one.id, parent_id=parent.id, position=0)
         return one
 
     def _held(self, executor, started=False):
@@ -137,7 +144,7 @@ def test_a_sound_system_is_clean(broker, world):
 
     assert findings(report) == set()
     assert report.looked_at["redis"] >= 16  # a scan may show one twice
-    assert report.looked_at["database"] == 17
+    assert report.looked_at["database"] == 18
 
 
 PLANTED = {}
@@ -345,6 +352,38 @@ def a_waiting_task_that_stands_nowhere(world):
     world.call("SREM", key("q:limited:waiting"), world.waiting.id)
     world.call("ZREM", key("limit:a-key:line"), world.waiting.id)
     return world.waiting.id
+
+
+@plants("G7")
+def a_task_that_waits_for_others_that_have_ended(world):
+    Dependency.objects.update(parent_id=world.done.id)
+    return world.child.id
+
+
+@plants("G7")
+def a_task_that_waits_for_nobody(world):
+    Dependency.objects.all().delete()
+    return world.child.id
+
+
+@plants("G7")
+def a_task_that_waits_for_others_and_may_have_none(world):
+    rewrite(world.broker, world.pending2.id, status=Status.WAITING, version=2)
+    world.call("ZREM", key("q:mail:ready"), world.pending2.id)
+    world.call("SADD", key("q:mail:waiting"), world.pending2.id)
+    return world.pending2.id
+
+
+@plants("G1")
+def a_task_that_waits_for_others_and_stands_nowhere(world):
+    world.call("SREM", key("q:mail:waiting"), world.child.id)
+    return world.child.id
+
+
+@plants("G2")
+def a_task_that_waits_for_others_and_may_be_claimed(world):
+    world.call("ZADD", key("q:mail:ready"), world.child.rank, world.child.id)
+    return world.child.id
 
 
 @plants("G8")
@@ -844,7 +883,7 @@ def test_a_clean_system_exits_with_0(broker, world):
     code, said, noted = run()
 
     assert (code, noted) == (0, "")
-    assert said.startswith("Nothing found in 16 tasks in Redis and 17 in the database, ")
+    assert said.startswith("Nothing found in 17 tasks in Redis and 18 in the database, ")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -218,6 +218,7 @@ def test_every_column_that_is_chosen_is_a_column():
     definition = Definition(name="a", type="test", every=60)
     row = Schedule()
 
-    assert definition.put_into(row, NOON_US)
+    definition.put_into(row, NOON_US)
+
     assert Definition.of(row) == definition
     assert row.next_us == NOON_US + 60_000_000

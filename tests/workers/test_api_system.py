@@ -8,7 +8,14 @@ from django.test import Client
 
 from tasks_app.broker.answers import Settlement
 from tasks_app.message import Attempt, now_us
-from tasks_app.models import Outbox, TaskRecord
+from tasks_app.models import (
+    Dependency,
+    Member,
+    Outbox,
+    TaskRecord,
+    TaskRemarks,
+    WorkflowRecord,
+)
 from workers_app.coordinator.services.recorder import Recorder
 
 pytestmark = pytest.mark.django_db
@@ -182,14 +189,19 @@ def test_reset_leaves_nothing_open_and_counts_from_zero(api, broker, history):
 
 def test_a_long_history_is_deleted_in_slices(api, broker, monkeypatch):
     monkeypatch.setattr("workers_app.api.reset.SLICE", 2)
-    submit(api, 5)
+    ids = submit(api, 5)
     finish(broker, claim(broker), "completed")
     record(broker)
+    TaskRemarks.objects.create(id=ids[4], at_ms=1, text=b"{}")
+    workflow = WorkflowRecord.objects.create(id="w", total=1, layers=1, created_us=1)
+    workflow.members.create(task_id=ids[0], position=0, layer=0, name="a", type="test")
+    Dependency.objects.create(child_id=ids[0], parent_id="another", position=0)
 
     response = post(api, "/api/system/reset?history=true")
 
     assert response.json()["deleted"] == 5
-    assert not TaskRecord.objects.exists()
+    for model in (TaskRecord, TaskRemarks, WorkflowRecord, Member, Dependency):
+        assert not model.objects.exists()
 
 
 @pytest.mark.parametrize("query", ["?history=maybe", "?histroy=true", "?history=1&history=0"])

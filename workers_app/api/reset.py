@@ -6,8 +6,11 @@ changes themselves are never cleared.
 
 import time
 
+from django.db import router
+
 from tasks_app.broker import broker, keys
-from tasks_app.models import TaskRecord
+from tasks_app.models import Dependency, TaskRecord, TaskRemarks
+from tasks_app.retention.erase import drop_empty_workflows
 
 ROUNDS = 3  # a task that was held may be back in its queue before its cancel arrives
 SLICE = 10_000  # rows of the history that are deleted at once
@@ -55,7 +58,14 @@ def _delete_history() -> int:
         if not slice_ids:
             break
         deleted += rows.filter(id__lte=slice_ids[-1]).delete()[0]
+        _delete_what_hangs_on(slice_ids)
     return deleted
+
+
+def _delete_what_hangs_on(ids: list[str]) -> None:
+    TaskRemarks.objects.filter(id__gte=ids[0], id__lte=ids[-1]).delete()
+    Dependency.objects.filter(child_id__gte=ids[0], child_id__lte=ids[-1]).delete()
+    drop_empty_workflows(ids, router.db_for_write(TaskRecord))
 
 
 def _sweep() -> None:

@@ -17,7 +17,9 @@ from tasks_app.conf import conf
 
 from ..service import Service
 from .leader import Candidate
+from .services.operations import Operations
 from .services.promoter import Promoter
+from .services.pruner import Pruner
 from .services.reaper import Reaper
 from .services.reconciler import Reconciler
 from .services.recorder import Recorder
@@ -159,6 +161,8 @@ def services(queue: Broker, guarded: Broker, lead: Lead) -> list[Service]:
         Surveyor(leaders),
         Sweeper(leaders),
         Scheduler(leaders),
+        Operations(leaders),
+        Pruner(leaders),
     ]
 
 

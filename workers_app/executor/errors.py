@@ -1,7 +1,9 @@
 """An exception as text: whatever its class does, and whatever is in its message."""
 
 import traceback
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+
+Hide = Callable[[str], str]  # before a text is cut, takes out of it what nobody is to see
 
 LONGEST_ERROR = 16 * 1024  # characters
 LONGEST_TRACEBACK = 64 * 1024
@@ -17,22 +19,22 @@ def type_path(error: BaseException) -> str:
         return "unknown"
 
 
-def message_of(error: BaseException) -> str:
+def message_of(error: BaseException, hide: Hide = str) -> str:
     """What it says; a word on it if that cannot be had."""
     try:
-        return clean(str(error), LONGEST_ERROR)
+        return clean(hide(str(error)), LONGEST_ERROR)
     except BaseException as second:  # noqa: BLE001 (user code)
         return f"<its text cannot be had: {type_path(second)}>"
 
 
-def traceback_of(error: BaseException, own_files: Collection[str] = ()) -> str:
+def traceback_of(error: BaseException, own_files: Collection[str] = (), hide: Hide = str) -> str:
     """Its traceback as Python prints it, without the frames of ``own_files`` at the outer end."""
     try:
         outer = error.__traceback__
         while outer is not None and outer.tb_frame.f_code.co_filename in own_files:
             outer = outer.tb_next
         lines = traceback.format_exception(type(error), error, outer, limit=-MOST_FRAMES)
-        return clean("".join(lines), LONGEST_TRACEBACK)
+        return clean(hide("".join(lines)), LONGEST_TRACEBACK)
     except BaseException:  # noqa: BLE001 (it calls user code to print)
         return f"{type_path(error)}: <its traceback cannot be had>\n"
 

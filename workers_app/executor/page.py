@@ -75,6 +75,10 @@ class Page:
     # --- for the context ---
 
     @property
+    def task_id(self) -> str:
+        return self.job.message.id
+
+    @property
     def context(self) -> TaskContext:
         if self._context is None:
             self._context = TaskContext(self)

@@ -20,7 +20,7 @@ def keep_logs() -> None:
     level = logging.getLevelNamesMapping()[conf().task_log_level]
     _open(level)
     # Not a handler: a project whose loggers have none would see nothing of its warnings any more.
-    logging.setLogRecordFactory(_keeping(logging.getLogRecordFactory(), level))
+    logging.setLogRecordFactory(keeping(logging.getLogRecordFactory(), level))
 
 
 def _open(level: int) -> None:
@@ -58,7 +58,7 @@ def _has_own_level(logger: logging.Logger) -> bool:
     return False
 
 
-def _keeping(make: Any, level: int) -> Any:
+def keeping(make: Any, level: int) -> Any:
     """A factory of records that shows each to the task in whose code it is made."""
 
     def make_and_keep(*args: Any, **kwargs: Any) -> logging.LogRecord:

@@ -7,7 +7,19 @@ from typing import Any
 
 from django.core.management import BaseCommand, call_command
 
-from benchmarks import against, drain, fleet, floor, latency, recovery, submit, waiting
+from benchmarks import (
+    against,
+    drain,
+    fleet,
+    floor,
+    latency,
+    limits,
+    recovery,
+    retention,
+    submit,
+    waiting,
+    workflow,
+)
 from benchmarks.machine import machine
 from benchmarks.report import RESULTS, keep, show
 
@@ -16,9 +28,12 @@ PARTS = {
     "floor": ("The server's own floor", floor.measure, 100_000, 20_000),
     "submit": ("Submit from Python", submit.measure, 20_000, 4_000),
     "drain": ("Drain, with history", drain.measure, 100_000, 20_000),
+    "limits": ("Limits", limits.measure, 30_000, 5_000),
     "latency": ("Idle latency", latency.measure, 500, 100),
     "waiting": ("A long queue", waiting.measure, 1_000_000, 100_000),
     "recovery": ("After a kill -9", recovery.measure, 2, 1),
+    "retention": ("Pruning beside the recorder", retention.measure, 100_000, 20_000),
+    "workflow": ("Many tasks and one callback", workflow.measure, 10_000, 1_000),
     "fleet": ("A fleet that waits", fleet.measure, 100, 20),
 }
 

@@ -36,8 +36,7 @@ end
 -- Only a waiting task expires; a held one comes back to `expiring` when it is given back. And only by
 -- what its definition says: this entry may be of an earlier run.
 local function expire(id, state, definition, queue)
-  if has_expired(definition)
-    and (state.status == "pending" or state.status == "scheduled" or state.status == "retrying")
+  if has_expired(definition) and state.status ~= "assigned" and state.status ~= "processing"
     and move(state, "expired") then
     redis.call("ZREM", ready_of(queue), id)
     redis.call("ZREM", scheduled_of(queue), id)

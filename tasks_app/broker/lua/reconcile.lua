@@ -78,14 +78,20 @@ local function restore_mark(id, text)
   if mark.i then promise(mark.i, id) end
 end
 
-local function restore(id, definition, recorded, at)
+-- A task that may wait for others does so, until somebody has looked at them again.
+local function restore(id, definition, recorded, at, mark)
   local waiting = recorded.status == "retrying" and "retrying" or "scheduled"
-  recorded.status = at > now and waiting or "pending"
+  local has_parents = recorded.status == "waiting" and mark ~= "" and cjson.decode(mark).p
+  recorded.status = has_parents and "waiting" or at > now and waiting or "pending"
   recorded.epoch, recorded.version = epoch, recorded.version + 1
   recorded.owner, recorded.changed = "", now
   append_to_run(recorded, line, 0)
   keep(id, recorded)
-  place(id, definition, at)
+  if has_parents then
+    hold_back(id, definition)
+  else
+    place(id, definition, at)
+  end
   redis.call("HSET", PAYLOADS, id, definition)
 end
 
@@ -98,7 +104,7 @@ for n, id in ipairs(ids) do
   if not only_tells and done[n] ~= "kept" then
     if definitions[n] then remove(id, definitions[n], state.owner) end
     if done[n] == "restored" then
-      restore(id, ARGV[i + 1], recorded, tonumber(ARGV[i + 3]))
+      restore(id, ARGV[i + 1], recorded, tonumber(ARGV[i + 3]), ARGV[i + 4])
       restored[id] = true
       if ARGV[i + 4] ~= "" then restore_mark(id, ARGV[i + 4]) end
       restore_remarks(id, ARGV[i + 5])

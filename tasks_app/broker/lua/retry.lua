@@ -9,8 +9,8 @@
 -- ARGV[3] status, ARGV[4] epoch, ARGV[5] run, ARGV[6] version, ARGV[7] attempts of the task as the database has
 --   them; used if Redis has forgotten it
 --
--- Returns {} when it is pending again; {status} if that does not allow it; {status, other} if another task that
--- is open has its unique key.
+-- Returns {} when it is pending again, or waits for others, as its mark says; {status} if that does not allow
+-- it; {status, other} if another task that is open has its unique key.
 
 local id, definition = ARGV[1], ARGV[2]
 local state = read_state(redis.call("HGET", STATES, id))
@@ -26,11 +26,15 @@ local unique = mark and mark.u
 if unique and unique.ms > 0 then unique = nil end -- a period counts from a submit, which this is none
 local owner = unique and owner_of(unique.k)
 if owner and owner ~= id and open_task(owner) then return { before, owner } end
-move(state, "pending")
+move(state, mark and mark.p and "waiting" or "pending")
 state.run = state.run + 1
 state.starts, state.failures, state.crashes = 0, 0, 0
 keep(id, state)
-place(id, definition, now)
+if state.status == "waiting" then
+  hold_back(id, definition)
+else
+  place(id, definition, now)
+end
 redis.call("HSET", PAYLOADS, id, definition)
 restore_remarks(id, ARGV[9])
 if unique then own(unique, id, string.format("%.0f", now)) end

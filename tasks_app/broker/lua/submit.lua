@@ -28,6 +28,7 @@ local ids, payloads, marks, queues, known, seen, answer = {}, {}, {}, {}, {}, {}
 local limits = {} -- key -> the numbers that the last of these tasks has for it
 local starts = {} -- moment before which each of the stored tasks must not start, ms
 local keyed = {} -- marks of the stored tasks that have some: {id, mark}
+local has_parents = {} -- id -> true, of the stored tasks that wait for others
 for i = 7, #ARGV, 4 do
   local id, definition, at, mark = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   local there
@@ -45,6 +46,7 @@ for i = 7, #ARGV, 4 do
     elseif refused then
       return { refused, id, there }
     end
+    has_parents[id] = decoded.p and true
     if not there and (decoded.u or decoded.l) then
       marks[#marks + 1] = id
       marks[#marks + 1] = mark
@@ -121,7 +123,7 @@ end
 
 for n, id in ipairs(ids) do
   local at, line = starts[n], ends_with[id]
-  local state = at > now and read_state(false, "scheduled")
+  local state = has_parents[id] and read_state(false, "waiting") or at > now and read_state(false, "scheduled")
   if line then
     cancel(id, state or read_state(false), line)
   else
@@ -131,7 +133,11 @@ for n, id in ipairs(ids) do
     else
       changed_ids[#changed_ids + 1] = id
     end
-    place(id, payloads[n * 2], at)
+    if has_parents[id] then
+      hold_back(id, payloads[n * 2])
+    else
+      place(id, payloads[n * 2], at)
+    end
   end
 end
 

@@ -12,12 +12,13 @@ from tasks_app.broker.keys import shards
 from tasks_app.conf import conf
 from tasks_app.models import TaskRecord
 from tasks_app.remarks import Remarks
-from tasks_app.states import FINAL
+from tasks_app.states import FINAL, Status
 
 from ...service import Service
 from .. import history
 from ..history import Refused
 from ..ledger import Mark
+from ..release import Ended, Releaser
 from ..rows import Row, row_of
 
 logger = logging.getLogger(__name__)
@@ -28,12 +29,15 @@ LEAST_ROWS = 100  # of a batch, if they are small: a commit costs the same for o
 MOST_BYTES = 4_000_000  # of a batch
 
 FINAL_WORDS = frozenset(status.value for status in FINAL)
+WAITING = Status.WAITING.value
+PARENTS = b'"has_parents":true'  # in a definition, unless a user has written it there
 HEADER = re.compile(rb"([a-z]+)\|\d+\|\d+\|(\d{1,30})\|")  # the beginning of a state
 LINE = re.compile(rb"\d+\|[^|\n]*\|-?\d+\|\d+\n")  # the first one of a definition
 
 
 class Recorder(Service):
-    """Reads changes, writes rows, forgets what is final, acknowledges; in that order.
+    """Reads changes, writes rows, releases what waited for these, forgets what is final, and
+    acknowledges; in that order.
 
     A crash between any two of these steps repeats the ones before, which changes nothing: a row
     moves only forward, and a task that moved on since it was read is not forgotten. So any number
@@ -44,6 +48,8 @@ class Recorder(Service):
         super().__init__()
         self._broker = broker
         self._turn = turn or threading.Lock()  # held by the reconciler while it is at work
+        self._releaser = Releaser(broker)
+        self.decided = 0  # tasks that waited for others, by this one
         self._calls = 10  # to read at once; each may have changed up to 1,000 tasks
         self.size = 100  # tasks in a batch
 
@@ -55,7 +61,8 @@ class Recorder(Service):
             recorded = [self._record_shard(shard) for shard in shards()]
         finally:
             self._turn.release()
-        return 0.0 if max(recorded) >= self.size // 2 else POLL_SECONDS
+        decided, self.decided = self.decided, 0
+        return 0.0 if decided or max(recorded) >= self.size // 2 else POLL_SECONDS
 
     def _record_shard(self, shard: int) -> int:
         changes = self._broker.changes(self._calls, shard)
@@ -85,11 +92,23 @@ class Recorder(Service):
         seconds = time.monotonic() - began
         size_bytes = sum(len(row.definition) + len(row.state) for row in written)
         self.size = size_after(self.size, size_bytes, seconds, conf().recorder_batch)
+        self._release(written, refused)
         finished = {row.id: row.version for row in written if row.status in FINAL_WORDS}
         finished |= {each.id: version for each in refused if (version := _final_version(each))}
         if finished:
             late = {row.id for row in written if row.deadline_missed}
             self._broker.forget(finished, shard, late=late)
+
+    def _release(self, written: list[Row], refused: list[Refused]) -> None:
+        """Let go what waited for these; before anything is forgotten or acknowledged."""
+        found = [(row.id, row.status, row.definition) for row in written]
+        for each in refused:
+            if (header := HEADER.match(each.state)) and LINE.match(each.definition):
+                found.append((each.id, header[1].decode(), each.definition))
+        ended = {i: Ended(Status(s), text) for i, s, text in found if s in FINAL_WORDS}
+        waiting = [i for i, status, text in found if status == WAITING and PARENTS in text]
+        if ended or waiting:
+            self.decided += self._releaser.release(ended, waiting)
 
     def _write(
         self, known: dict[str, tuple[bytes, bytes | None]], mark: Mark, said: dict[str, Remarks]

@@ -8,7 +8,13 @@ from django.db import InterfaceError, OperationalError, connections, router, tra
 
 from tasks_app import outbox
 from tasks_app.broker import Broker
-from tasks_app.exceptions import InvalidCall, UnknownTaskType, ValueTooLarge
+from tasks_app.exceptions import (
+    InvalidCall,
+    KeyMissing,
+    SealBroken,
+    UnknownTaskType,
+    ValueTooLarge,
+)
 from tasks_app.lookup import find_many
 from tasks_app.message import moment
 from tasks_app.models import TaskRecord
@@ -28,7 +34,9 @@ SHORTEST_SECONDS = 0.02
 MOST_AT_ONCE = 100  # schedules in one transaction
 
 # What is wrong with one schedule, and stops no other.
-REFUSALS = (UnknownTaskType, InvalidCall, ValueTooLarge, TypeError, ValueError)
+REFUSALS = (
+    UnknownTaskType, InvalidCall, ValueTooLarge, KeyMissing, SealBroken, TypeError, ValueError,
+)  # fmt: skip
 AGAIN_US = 60_000_000  # until it is looked again whether a schedule can be read
 
 

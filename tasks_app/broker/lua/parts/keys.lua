@@ -1,7 +1,7 @@
 -- keys: the names of everything in one shard, built from its anchor KEYS[1], "dtps:{s0}".
 
 local base = KEYS[1] .. ":"
-local PAYLOADS = base .. "payloads" -- hash  task id -> definition, never changed
+local PAYLOADS = base .. "payloads" -- hash  task id -> definition; changed by amend and retry alone
 local STATES = base .. "states" -- hash  task id -> header, newline, attempts; none while a task merely waits
 local MARKS = base .. "marks" -- hash  task id -> its unique key and its limits, JSON; of the few that have some
 local REMARKS = base .. "remarks" -- hash  task id, id:state, id:log -> what a few tasks said: see remarks.lua
@@ -26,7 +26,7 @@ local ASIDE = base .. "aside" -- list  sets, sorted or not, that a purge has put
 
 local function ready_of(queue) return base .. "q:" .. queue .. ":ready" end -- zset  task id -> rank
 local function scheduled_of(queue) return base .. "q:" .. queue .. ":scheduled" end -- zset  task id -> ms
-local function waiting_of(queue) return base .. "q:" .. queue .. ":waiting" end -- set  ids; see limits.lua
+local function waiting_of(queue) return base .. "q:" .. queue .. ":waiting" end -- set  ids; for a limit, or others
 local function expiring_of(queue) return base .. "q:" .. queue .. ":expiring" end -- zset  task id -> ms
 local function idle_of(queue) return base .. "q:" .. queue .. ":idle" end -- zset  executor -> until, ms
 local function held_by(executor) return base .. "held:" .. executor end -- hash  task id -> token

@@ -8,12 +8,13 @@ local function has_marks()
   return any_marks
 end
 
--- Keep marks {id, text, ...}, without the label of a limit: the shorter they are, the faster they are read.
+-- Keep marks {id, text, ...}, without the label of a limit: the shorter they are, the faster they are read. And
+-- without "p", which only says how the task begins: that it waits for others is its status then.
 local function write_marks(marks)
   local short = {} -- text -> what is kept of it
   for i = 2, #marks, 2 do
     local text = marks[i]
-    short[text] = short[text] or string.gsub(text, '"t":"[^"]*",', "", 1)
+    short[text] = short[text] or string.gsub(string.gsub(text, '"t":"[^"]*",', "", 1), '^{"p":1,', "{", 1)
     marks[i] = short[text]
   end
   redis.call("HSET", MARKS, unpack(marks))

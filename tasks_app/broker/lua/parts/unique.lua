@@ -38,7 +38,10 @@ local function open_task(id)
   local queue = waits(definition)
   local set = state.status == "pending" and ready_of(queue)
     or (state.status == "scheduled" or state.status == "retrying") and scheduled_of(queue)
-  if state.status == "pending" and redis.call("SISMEMBER", waiting_of(queue), id) == 1 then set = nil end
+  local is_waiting = (state.status == "pending" or state.status == "waiting")
+    and redis.call("SISMEMBER", waiting_of(queue), id) == 1
+  if is_waiting then set = nil end
+  if state.status == "waiting" and not is_waiting then return nil end
   if set and not redis.call("ZSCORE", set, id) then return nil end
   return state, definition
 end

@@ -36,6 +36,14 @@ local function keep(id, state)
   end
 end
 
+-- Let a task wait for others, until admit.lua decides.
+local function hold_back(id, definition)
+  local queue, _, expires = waits(definition)
+  waiting[queue] = waiting[queue] or {}
+  table.insert(waiting[queue], id)
+  if expires ~= "0" then add(expiring, queue, expires, id) end
+end
+
 -- Put a task where it waits: in scheduled until `at` (ms), or in ready; see limits.lua.
 local function place(id, definition, at)
   local queue, rank, expires = waits(definition)

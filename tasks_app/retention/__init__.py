@@ -1,0 +1,1 @@
+"""How long the history keeps what has ended, and how it forgets."""

@@ -1,0 +1,116 @@
+"""The tasks that others wait for: whether they have ended, how, and with what result."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.utils.functional import SimpleLazyObject
+
+from .. import outbox
+from ..broker import broker
+from ..compat import TaskResult
+from ..dependence import ONE
+from ..lookup import find_many, is_id
+from ..message import StoredTask, TaskMessage
+from ..results import result_of
+from ..sensitive import opened_result
+from ..states import FINAL, Status
+
+AT_ONCE = 500  # tasks of a look: ids in a statement, states in memory
+
+
+def statuses_of(ids: Iterable[str]) -> dict[str, Status]:
+    """The statuses of those of the tasks that exist, wherever they are.
+
+    Asked for in the order that ``lookup.find_many`` explains, so that none falls between Redis
+    and the database. Raise QueueUnavailable or DatabaseError.
+    """
+    wanted = [each for each in dict.fromkeys(ids) if is_id(each)]
+    found: dict[str, Status] = {}
+    for start in range(0, len(wanted), AT_ONCE):
+        found |= _statuses(wanted[start : start + AT_ONCE])
+    return found
+
+
+def known_of(ids: Collection[str]) -> set[str]:
+    """Those of the ids that are tasks."""
+    return set(statuses_of(ids)) if ids else set()
+
+
+def _statuses(wanted: Sequence[str]) -> dict[str, Status]:
+    found: dict[str, Status] = {}
+    looks: tuple[Callable[[list[str]], dict[str, Status]], ...] = (
+        _live, _recorded, _enqueued, _live, _recorded, _quarantined,
+    )  # fmt: skip
+    for look in looks:
+        missing = [task_id for task_id in wanted if task_id not in found]
+        if not missing:
+            break
+        found |= look(missing)
+    return found
+
+
+def _live(ids: list[str]) -> dict[str, Status]:
+    return {task_id: glance.state.status for task_id, glance in broker().glance(ids).items()}
+
+
+def _recorded(ids: list[str]) -> dict[str, Status]:
+    rows = _rows("TaskRecord").filter(id__in=ids).values_list("id", "status")
+    return {task_id: Status(status) for task_id, status in rows}
+
+
+def _enqueued(ids: list[str]) -> dict[str, Status]:
+    return dict.fromkeys(outbox.find(ids), Status.PENDING)
+
+
+def _quarantined(ids: list[str]) -> dict[str, Status]:
+    rows = _rows("Quarantine").filter(task_id__in=ids).order_by("id")
+    return {row.task_id: row.stored.state.status for row in rows}
+
+
+def _rows(name: str) -> Any:
+    # By name: this module may be imported while the apps are still loading.
+    return apps.get_model("tasks_app", name).objects
+
+
+def ids_for(child_id: str, most: int | None = None) -> list[str]:
+    """The tasks that one waits for, or waited for, in the order given."""
+    rows = _rows("Dependency").filter(child_id=child_id).order_by("position")
+    return list(rows.values_list("parent_id", flat=True)[:most])
+
+
+def waits_again(child_id: str) -> bool:
+    """Whether one of its parents is open (again). Raise QueueUnavailable."""
+    return any(status not in FINAL for status in statuses_of(ids_for(child_id)).values())
+
+
+def stored_parents(child_id: str) -> Iterator[StoredTask | None]:
+    """The parents of a task, in the order given; None for one that is gone."""
+    ids = ids_for(child_id)
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        found = find_many(some)
+        yield from (found.get(task_id) for task_id in some)
+
+
+def results_for(message: TaskMessage) -> Any:
+    """What the parents of a task returned, as its first argument; None of one that did not.
+
+    Raise QueueUnavailable or DatabaseError.
+    """
+    values = [_returned(stored) for stored in stored_parents(message.id)]
+    return values[0] if message.takes_results == ONE else values
+
+
+def _returned(stored: StoredTask | None) -> Any:
+    """What a task returned last: while it is retried, that of the run before."""
+    attempts = stored.state.attempts if stored else []
+    done = [attempt for attempt in attempts if attempt.outcome == Status.COMPLETED]
+    return opened_result(stored.message, done[-1]) if done else None
+
+
+def parents_of(child_id: str) -> Sequence[TaskResult]:
+    """The parents of a task as results, looked up when the first of them is asked for."""
+    return SimpleLazyObject(
+        lambda: [result_of(stored) for stored in stored_parents(child_id) if stored]
+    )
