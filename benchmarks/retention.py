@@ -13,10 +13,10 @@ from django.core.management import call_command
 from django.db import connections, router
 from msgspec.structs import replace
 
+from tasks_app.api.pagination import floor
 from tasks_app.broker import broker
 from tasks_app.message import Attempt, now_us
 from tasks_app.models import Ledger, TaskRecord
-from tasks_app.pagination import floor
 from tests.postgres_server import PostgresServer
 from workers_app.coordinator import history
 from workers_app.coordinator.rows import Row, row_of

@@ -3,8 +3,8 @@
 from django.apps import apps
 from django.urls import include, path, re_path
 
-from tasks_app.urls import either
-from tasks_app.views import NoSuchView
+from tasks_app.api.urls import either
+from tasks_app.api.views import NoSuchView
 
 from . import health, schedules, views, workflows
 
@@ -16,11 +16,11 @@ urlpatterns = [
     path("workflows/", workflows.workflows_page, name="workflows-page"),
     path("workflows/<str:workflow_id>/", workflows.workflow_page, name="workflow-page"),
     *either("healthz", health.check, "health"),
-    path("api/", include("tasks_app.urls")),
+    path("api/", include("tasks_app.api.urls")),
     path("api/", include("workers_app.api.urls")),
 ]
 if apps.is_installed("drf_spectacular"):
-    from tasks_app.schema import DocsView, SchemaView
+    from tasks_app.api.schema import DocsView, SchemaView
 
     urlpatterns += [
         *either("api/schema", SchemaView.as_view(), "schema"),

@@ -3,8 +3,8 @@
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from tasks_app.api.errors import RETRY_AFTER_SECONDS
 from tasks_app.broker import broker, keys
-from tasks_app.errors import RETRY_AFTER_SECONDS
 from tasks_app.exceptions import TaskSystemError
 
 KEPT_MS = 60_000

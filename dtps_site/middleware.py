@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from tasks_app.errors import RETRY_AFTER_SECONDS
+from tasks_app.api.errors import RETRY_AFTER_SECONDS
 from tasks_app.exceptions import QueueUnavailable
 
 logger = logging.getLogger(__name__)

@@ -11,12 +11,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from tasks_app import loopback
+from tasks_app.api import loopback
+from tasks_app.api.permissions import OPERATE, VIEW
 from tasks_app.exceptions import QueueUnavailable
 from tasks_app.lookup import find_many
 from tasks_app.message import now_us
 from tasks_app.models import Firing, Schedule
-from tasks_app.permissions import OPERATE, VIEW
 from tasks_app.schedules import view
 from tasks_app.words import span
 

@@ -9,7 +9,7 @@ import dj_database_url
 from django import VERSION
 from django.core.exceptions import ImproperlyConfigured
 
-from tasks_app.rest import REST
+from tasks_app.api.rest import REST
 from workers_app.embedded.places import Places
 
 BASE_DIR = Path(__file__).resolve().parents[1]
@@ -119,10 +119,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     # That one sits at this machine is nothing that one could hand over.
     "AUTHENTICATION_WHITELIST": [
-        "tasks_app.authentication.TokenAuthentication",
+        "tasks_app.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "PREPROCESSING_HOOKS": ["tasks_app.schema.one_of_each"],
+    "PREPROCESSING_HOOKS": ["tasks_app.api.schema.one_of_each"],
     "ENUM_NAME_OVERRIDES": {
         "TaskStatusEnum": "tasks_app.states.Status",
         "WorkerStatusEnum": "workers_app.api.serializers.WorkerStatus",

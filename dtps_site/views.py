@@ -14,12 +14,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from tasks_app import loopback, registry
+from tasks_app import registry
+from tasks_app.api import loopback
+from tasks_app.api.permissions import OPERATE, SUBMIT, VIEW
+from tasks_app.api.submission import retries_of
 from tasks_app.exceptions import QueueUnavailable
 from tasks_app.message import level_of
-from tasks_app.permissions import OPERATE, SUBMIT, VIEW
 from tasks_app.states import Status
-from tasks_app.submission import retries_of
 from workers_app.live import snapshot as live
 
 from .examples import EXAMPLES

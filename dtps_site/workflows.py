@@ -11,9 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from tasks_app import loopback
+from tasks_app.api import loopback
+from tasks_app.api.permissions import OPERATE, VIEW
 from tasks_app.exceptions import WorkflowNotFound
-from tasks_app.permissions import OPERATE, VIEW
 from tasks_app.workflows import get_workflow, view
 
 PAGE = 20

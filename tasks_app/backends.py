@@ -22,14 +22,14 @@ from .compat import (
     signals,
     task_backends,
 )
-from .dependence import parents_in
 from .enqueue import CONTRADICTIONS, TaskRequest, message_with
 from .exceptions import TaskSystemError, UnknownTaskType
 from .listening import is_heard, tell
 from .lookup import find
 from .message import TaskMessage, us_of
 from .normalize import normalized, queue_error
-from .options import declared_by, errors_of
+from .options.dependence import parents_in
+from .options.table import declared_by, errors_of
 from .redis_task import RedisTask
 from .registry import TaskType, type_of, why_unknown
 from .results import enqueued_result, result_of

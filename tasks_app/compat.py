@@ -6,7 +6,7 @@ from typing import Any
 
 from django import VERSION
 
-from .options import OPTIONS
+from .options.table import OPTIONS
 
 if VERSION >= (6,):
     from django.tasks import (
@@ -74,7 +74,7 @@ def task(
     takes_context: bool = False,
     **options: Any,
 ) -> Any:
-    """Declare a task, as Django's ``@task`` does, with the options of options.py.
+    """Declare a task, as Django's ``@task`` does, with the options of options/table.py.
 
     Django 6.0 knows no other keywords than its own; this decorator takes ours on every version.
     A backend that has no use for one (Django's immediate and dummy ones, in tests) is spared it.

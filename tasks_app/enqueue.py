@@ -13,24 +13,24 @@ from msgspec.json import encode
 from msgspec.structs import replace
 from uuid_utils import uuid7
 
-from .backoff import backoff_of
 from .broker import broker
 from .broker.durability import FAST
 from .compat import DEFAULT_TASK_BACKEND_ALIAS, signals
 from .conf import conf
-from .dependence import dependence_contradiction, dependence_of, parents_in
 from .exceptions import DuplicateTask, InvalidCall, ValueTooLarge
-from .limits import limit_contradiction, limit_of
 from .listening import is_heard, tell
 from .lookup import find_many, is_id
 from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, TaskMessage, now_us, us_of
 from .normalize import normalized, queue_error, size_of
-from .options import OPTIONS, errors_of, path_of, seconds_of
+from .options.backoff import backoff_of
+from .options.dependence import dependence_contradiction, dependence_of, parents_in
+from .options.limits import limit_contradiction, limit_of
+from .options.table import OPTIONS, errors_of, path_of, seconds_of
+from .options.unique import contradiction, once_of
 from .registry import TaskType
 from .results import enqueued_result, task_of
-from .sealing import is_on, keyed_digest, seal
-from .sensitive import all_names, hidden_in, sensitive_contradiction, taken, without
-from .unique import contradiction, once_of
+from .secrecy.sealing import is_on, keyed_digest, seal
+from .secrecy.sensitive import all_names, hidden_in, sensitive_contradiction, taken, without
 from .workflows.storing import put_dependent
 
 CONTRADICTIONS = (
@@ -53,7 +53,7 @@ class TaskRequest(NamedTuple):
     expires_us: int = 0
     backend: str = DEFAULT_TASK_BACKEND_ALIAS
     id: str | None = None  # a new one if None
-    # See options.py:
+    # See options/table.py:
     max_attempts: int | None = None
     backoff: Any = None
     retry_on: Sequence[Any] | None = None

@@ -10,11 +10,11 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from .api.pagination import bounds, floor
 from .broker import broker, keys
 from .broker.glance import Glance
 from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, State, level_of
 from .models import TaskRecord
-from .pagination import bounds, floor
 from .states import FINAL, HELD, Status
 
 FIELDS = (

@@ -15,13 +15,13 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from .backoff import Backoff
 from .conf import conf
 from .exceptions import WorkerLost
-from .limits import limit_mark
-from .sensitive import without
+from .options.backoff import Backoff
+from .options.limits import limit_mark
+from .options.unique import Unique, digest_of, unique_mark
+from .secrecy.sensitive import without
 from .states import FINAL, Status
-from .unique import Unique, digest_of, unique_mark
 
 FORMAT = 1  # of a definition; a reader that knows another one refuses
 
@@ -122,7 +122,7 @@ class TaskMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     limit: str = ""  # 96 bits of a digest of what has these limits; "": nothing does
     limit_label: str = ""  # the same for people
     limit_takes_turns: bool = False  # with other limits of its type: it is one of many tenants'
-    sensitive: tuple[str, ...] = ()  # names of arguments, "return"; "*": see sensitive.py
+    sensitive: tuple[str, ...] = ()  # names of arguments, "return"; "*": see secrecy/
     hidden: tuple[tuple[int | str, ...], ...] = ()  # where these are: position or name, then keys
     sealed: str = ""  # their values, encrypted; "": they stand in their places
     secret: str = ""  # keyed digest of them, if a digest of the whole call is made

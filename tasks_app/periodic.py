@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from .compat import Task
-from .options import OPTIONS
+from .options.table import OPTIONS
 
 ATTRIBUTE = "dtps_periodic"  # of the function
 

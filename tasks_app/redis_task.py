@@ -1,4 +1,4 @@
-"""A task as ``@task`` declares it for our backend: Django's, with the options of options.py."""
+"""A task as ``@task`` declares it for our backend: Django's, with our options (options/)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -7,13 +7,13 @@ from typing import Any, Self
 
 from django.utils.module_loading import import_string
 
-from .backoff import Backoff, Declared
 from .call import Call
 from .compat import Task, TaskResult
-from .dependence import ids_of
-from .limits import Per
-from .options import OPTIONS
-from .unique import Unique
+from .options.backoff import Backoff, Declared
+from .options.dependence import ids_of
+from .options.limits import Per
+from .options.table import OPTIONS
+from .options.unique import Unique
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from django.utils.module_loading import import_string, module_has_submodule
 
 from .compat import Task
 from .exceptions import UnknownTaskType
-from .options import declared_by
+from .options.table import declared_by
 
 OURS = f"{__package__}.tasks"  # its types go by their short names
 LONGEST_NAME = 255  # what the history has room for
@@ -39,7 +39,7 @@ class TaskType:
     doc: str = ""  # first line of its docstring
     queue: str = "default"
     priority: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)  # of options.py, as far as declared
+    options: Mapping[str, Any] = field(default_factory=dict)  # of options/, as far as declared
     is_async: bool = False
 
     @property

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.utils import timezone
 
-from .backoff import DECLARED
 from .compat import Task, TaskError, TaskResult, TaskResultStatus
 from .conf import conf
 from .exceptions import KeyMissing, SealBroken, TaskCancelled, TaskExpired
 from .message import Attempt, State, StoredTask, TaskMessage, moment
+from .options.backoff import DECLARED
 from .registry import resolve
-from .sensitive import declared_names, opened_result, shown_call
+from .secrecy.sensitive import declared_names, opened_result, shown_call
 from .states import FINAL, Status
 
 READY, RUNNING = TaskResultStatus.READY, TaskResultStatus.RUNNING

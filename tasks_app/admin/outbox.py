@@ -5,7 +5,7 @@ from unfold.decorators import display
 
 from ..message import TaskMessage, moment
 from ..models import UNREADABLE_ERRORS, Outbox
-from ..sensitive import shown_definition
+from ..secrecy.sensitive import shown_definition
 from .readonly import ReadOnlyAdmin
 from .text import block, cut, isolated
 

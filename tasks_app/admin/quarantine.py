@@ -4,7 +4,7 @@ from django.contrib import admin
 from unfold.decorators import display
 
 from ..models import Quarantine
-from ..sensitive import shown_definition, shown_state
+from ..secrecy.sensitive import shown_definition, shown_state
 from .readonly import ReadOnlyAdmin
 from .text import block, cut, isolated
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
-from ..permissions import VIEW
+from ..api.permissions import VIEW
 
 
 class ReadOnlyAdmin(ModelAdmin):

@@ -14,10 +14,10 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSplitDateTimeWidget
 
 from .. import registry
+from ..api.permissions import OPERATE
 from ..exceptions import ScheduleNotFound, TaskSystemError
 from ..message import moment, now_us, us_of
 from ..models import Firing, Schedule
-from ..permissions import OPERATE
 from ..schedules import operations, view
 from ..schedules.definition import Definition, errors_of, project_zone
 from ..schedules.policies import Source

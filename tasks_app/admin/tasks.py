@@ -15,13 +15,13 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from .. import actions, lookup
+from ..api.permissions import OPERATE
 from ..exceptions import QueueUnavailable, TaskSystemError
 from ..message import Attempt
 from ..models import TaskRecord, moment
 from ..note import note_of
-from ..permissions import OPERATE
 from ..remarks import NOTHING, Line, Remarks
-from ..sensitive import shown_call, shown_result
+from ..secrecy.sensitive import shown_call, shown_result
 from ..states import FINAL, HELD, OPEN, Status
 from .filters import LevelFilter, QueueFilter, StatusFilter, TypeFilter
 from .keyset import KeysetMixin

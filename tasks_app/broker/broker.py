@@ -112,7 +112,7 @@ class Broker:
     ) -> dict[str, str]:
         """Store up to 1,000 tasks, all of them or none; their queues must share a shard.
 
-        Return of each that was not stored, since another one stands for it (see unique.py), its
+        Return of each that was not stored, since another one stands for it (see options/), its
         id and the other's. But if the ids are ``promised`` already, such a task is stored too, as
         cancelled: whoever has its id learns of it so.
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from ..limits import rate_of
 from ..message import State, StoredTask, TaskMessage, unescaped
-from ..retrying import longest_pause_ms
+from ..options.limits import rate_of
+from ..options.retrying import longest_pause_ms
 from ..states import Status
 from .answers import Exchange, Limit, QueueStats, Recorded, Standing
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..api.task_view import rfc3339, row_of
 from ..message import now_us
 from ..operations import orders
 from ..operations.models import Operation
@@ -14,7 +15,6 @@ from ..operations.serializers import OperationFilterSerializer
 from ..operations.view import preview_shown, shown
 from ..operations.words import Action, Stage
 from ..retention.rules import span_in
-from ..task_view import rfc3339, row_of
 from ..words import many
 from .command import CliCommand, Exit
 from .fields import add_fields, fields_in, json_or_text

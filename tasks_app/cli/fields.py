@@ -8,8 +8,8 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from ..fields import MomentField
-from ..parsers import parse
+from ..api.fields import MomentField
+from ..api.parsers import parse
 
 TEXTS = (serializers.CharField, serializers.ChoiceField, MomentField)  # never read as JSON
 DEST = "field_"  # so that no option of a command is called like a field

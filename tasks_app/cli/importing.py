@@ -6,11 +6,11 @@ from typing import Any
 
 from rest_framework.exceptions import ValidationError
 
-from .. import submission
+from ..api import submission
+from ..api.serializers import SubmitSerializer
 from ..broker import keys
 from ..exceptions import InvalidCall, TaskSystemError, UnknownOutcome
 from ..message import TaskMessage
-from ..serializers import SubmitSerializer
 from .fields import sentences
 from .lines import Line
 

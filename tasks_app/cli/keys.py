@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import rotation, sealing
+from ..api.pagination import ms_of
 from ..models import TaskRecord
-from ..pagination import ms_of
-from ..rotation import CLEAR, PLACES, Rotation, Uses
+from ..secrecy import rotation, sealing
+from ..secrecy.rotation import CLEAR, PLACES, Rotation, Uses
 from ..words import listed, many
 from .command import CliCommand, Exit
 from .terminal import Terminal

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 
-from ..parsers import parse
+from ..api.parsers import parse
 from .fields import json_or_text, read
 
 KWARGS = "kwargs."  # before the name of a column: an argument in any case

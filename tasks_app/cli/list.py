@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from .. import listing
+from ..api.serializers import PageQuerySerializer
+from ..api.task_view import row_of
 from ..listing import Wanted
-from ..serializers import PageQuerySerializer
-from ..task_view import row_of
 from .command import CliCommand, Exit
 from .fields import add_fields, fields_in
 from .terminal import Terminal

@@ -3,9 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from ..api.queue_view import queue_shown
 from ..broker import broker
 from ..normalize import queue_error
-from ..queue_view import queue_shown
 from .command import CliCommand, Exit, Refused
 from .terminal import Terminal
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from ..api.task_view import rfc3339
 from ..models import Schedule
-from ..task_view import rfc3339
 from ..words import span
 from .command import CliCommand, Exit
 from .terminal import Terminal

@@ -5,8 +5,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from .. import lookup
+from ..api.task_view import all_of
 from ..message import StoredTask
-from ..task_view import all_of
 from ..words import span
 from .command import CliCommand, Exit
 from .ids import add_ids, ids_in

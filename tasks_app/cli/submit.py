@@ -13,9 +13,9 @@ from typing import Any, TextIO
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import submission
+from ..api import submission
+from ..api.serializers import SubmitSerializer
 from ..exceptions import QueueUnavailable
-from ..serializers import SubmitSerializer
 from ..words import many
 from .command import CliCommand, Exit, Refused
 from .fields import add_fields, fields_in, json_or_text

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import router
 
+from ..api.fields import QUEUE
 from ..exceptions import InvalidCall, OperationNotFound, WrongState
-from ..fields import QUEUE
 from ..message import LEVELS, now_us
 from ..states import FINAL
 from .filter import MAY, Filter

@@ -5,8 +5,15 @@ from typing import Any
 from django.utils.encoding import force_str
 from rest_framework import serializers
 
-from ..fields import BooleanField, IntegerField, JSONObjectField, MomentField, QueueField, TextField
-from ..serializers import LONGEST_NAME, FilterSerializer, RowSerializer, StrictSerializer
+from ..api.fields import (
+    BooleanField,
+    IntegerField,
+    JSONObjectField,
+    MomentField,
+    QueueField,
+    TextField,
+)
+from ..api.serializers import LONGEST_NAME, FilterSerializer, RowSerializer, StrictSerializer
 from ..states import Status
 from .words import Action, Stage
 

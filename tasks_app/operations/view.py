@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..task_view import rfc3339, row_of
+from ..api.task_view import rfc3339, row_of
 from .models import Operation
 from .preview import Preview
 from .words import Action

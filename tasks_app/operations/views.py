@@ -5,9 +5,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.status import HTTP_201_CREATED
 
-from ..permissions import OPERATE, VIEW
-from ..schema import describe
-from ..views import ApiView
+from ..api.permissions import OPERATE, VIEW
+from ..api.schema import describe
+from ..api.views import ApiView
 from . import orders
 from .serializers import (
     OperationMakeSerializer,

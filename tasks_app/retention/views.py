@@ -3,9 +3,9 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ..permissions import VIEW
-from ..schema import describe
-from ..views import ApiView
+from ..api.permissions import VIEW
+from ..api.schema import describe
+from ..api.views import ApiView
 from .serializers import RetentionSerializer
 from .view import shown
 

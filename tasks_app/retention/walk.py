@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 
+from ..api.pagination import floor
 from ..models import TaskRecord
-from ..pagination import floor
 from ..states import FINAL, Status
 from .rules import Rules, before_us
 

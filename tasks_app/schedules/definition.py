@@ -13,7 +13,7 @@ from ..enqueue import TaskRequest
 from ..exceptions import InvalidCall, UnknownTaskType, ValueTooLarge
 from ..message import us_of
 from ..normalize import normalized
-from ..options import OPTIONS, path_of
+from ..options.table import OPTIONS, path_of
 from . import timing
 from .policies import CatchUp, Overlap
 from .sealed import Columns, plain_of, stored

@@ -2,7 +2,7 @@
 
 A row has room for what it was given, and no more: so what is encrypted stands in its options, with
 where it belongs. Whoever fires a schedule opens it, and seals it anew for the task; see
-``tasks_app/sensitive.py``.
+``tasks_app/secrecy/sensitive.py``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import registry
 from ..exceptions import KeyMissing
-from ..sealing import is_on, opened, seal
-from ..sensitive import REDACTED, Path, all_names, filled, hidden_in, taken, without
+from ..secrecy.sealing import is_on, opened, seal
+from ..secrecy.sensitive import REDACTED, Path, all_names, filled, hidden_in, taken, without
 
 if TYPE_CHECKING:
     from .models import Schedule

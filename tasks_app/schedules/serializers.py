@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ..fields import (
+from ..api.fields import (
     BooleanField,
     IntegerField,
     JSONListField,
@@ -14,8 +14,8 @@ from ..fields import (
     QueueField,
     TextField,
 )
+from ..api.serializers import LONGEST_NAME, StrictSerializer
 from ..message import priority_of
-from ..serializers import LONGEST_NAME, StrictSerializer
 from .policies import CatchUp, Overlap, Source
 
 # What the API calls a field -> what a Definition calls it, if that is something else.

@@ -6,10 +6,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
+from ..api.permissions import OPERATE, VIEW
+from ..api.schema import describe
+from ..api.views import ApiView
 from ..exceptions import InvalidCall
-from ..permissions import OPERATE, VIEW
-from ..schema import describe
-from ..views import ApiView
 from . import operations
 from .definition import Definition, project_zone
 from .models import Schedule

@@ -8,7 +8,7 @@ from ..compat import Task
 from ..message import State, StoredTask, moment
 from ..normalize import normalized
 from ..registry import name_of
-from ..sensitive import opened_call, shown_call
+from ..secrecy.sensitive import opened_call, shown_call
 from .transaction import enqueued_in_transactions
 
 MOST_SHOWN = 20  # tasks in a message

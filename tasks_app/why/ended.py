@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from ..api.task_view import rfc3339
 from ..message import Attempt
 from ..note import note_of
 from ..results import CRASHED, attempts_of_run
 from ..states import Status
-from ..task_view import rfc3339
 from ..words import clock, many, span
 from .reason import Reason
 from .scene import Scene

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ..api.task_view import rfc3339
 from ..broker import broker, keys
 from ..message import worker_of
 from ..remarks import NOTHING
-from ..task_view import rfc3339
 from ..words import many, span
 from .reason import Reason
 from .scene import Scene, count

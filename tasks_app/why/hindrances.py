@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..broker.answers import Registered
 from ..message import Attempt
 from ..note import KEY_MISSING, UNKNOWN_TYPE
-from ..sealing import fingerprint_in
+from ..secrecy.sealing import fingerprint_in
 from ..words import listed, many, span
 from .reason import Reason
 from .scene import Scene

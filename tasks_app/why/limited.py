@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from ..api.task_view import rfc3339
 from ..broker import broker
 from ..broker.answers import Limit
-from ..task_view import rfc3339
 from ..words import clock, many, span
 from .reason import Reason
 from .scene import Scene

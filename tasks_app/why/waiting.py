@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+from ..api.task_view import rfc3339
 from ..broker import broker
 from ..message import Attempt
 from ..note import KEY_MISSING, LOST, UNKNOWN_TYPE, note_of
 from ..results import CRASHED, attempts_of_run
 from ..states import Status
-from ..task_view import rfc3339
 from ..words import clock, span, times
 from .hindrances import hindrances
 from .limited import limit_reasons

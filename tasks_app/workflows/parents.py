@@ -9,11 +9,11 @@ from django.utils.functional import SimpleLazyObject
 from .. import outbox
 from ..broker import broker
 from ..compat import TaskResult
-from ..dependence import ONE
 from ..lookup import find_many, is_id
 from ..message import StoredTask, TaskMessage
+from ..options.dependence import ONE
 from ..results import result_of
-from ..sensitive import opened_result
+from ..secrecy.sensitive import opened_result
 from ..states import FINAL, Status
 
 AT_ONCE = 500  # tasks of a look: ids in a statement, states in memory

@@ -10,9 +10,9 @@ from uuid_utils import uuid7
 
 from .. import outbox
 from ..alias import AliasOptions
-from ..dependence import LIST, ONE
 from ..exceptions import InvalidCall
 from ..message import TaskMessage, now_us
+from ..options.dependence import LIST, ONE
 from .policies import OnFailure
 from .storing import (
     MOST_DEPENDENCIES,

@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ..fields import IdsField, TextField
-from ..serializers import LONGEST_NAME, StrictSerializer, SubmitSerializer, by_index, durability
+from ..api.fields import IdsField, TextField
+from ..api.serializers import LONGEST_NAME, StrictSerializer, SubmitSerializer, by_index, durability
 from ..states import Status
 from .policies import OnFailure
 

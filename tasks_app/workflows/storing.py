@@ -14,9 +14,9 @@ from django.db import router, transaction
 from .. import outbox
 from ..alias import AliasOptions
 from ..broker.durability import FAST
-from ..dependence import RUN
 from ..exceptions import InvalidCall
 from ..message import TaskMessage
+from ..options.dependence import RUN
 from .parents import known_of
 
 MOST_TASKS = 100_000  # of a workflow

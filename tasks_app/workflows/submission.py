@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError
 
-from .. import submission
+from ..api import submission
 from ..compat import signals
 from ..conf import conf
 from ..exceptions import InvalidCall
 from ..listening import is_heard, tell
 from ..models import WorkflowRecord
+from ..options.unique import digest_of
 from ..results import enqueued_result, task_of
-from ..unique import digest_of
 from .plan import Plan, Planned
 from .policies import OnFailure
 from .result import WorkflowResult

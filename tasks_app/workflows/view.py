@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from ..api.task_view import rfc3339
 from ..models import Dependency, Member, WorkflowRecord
 from ..states import FINAL, Status
-from ..task_view import rfc3339
 from .result import counts_of, members_of, with_status
 
 MOST_DRAWN = 150  # nodes; above that tasks are drawn in groups

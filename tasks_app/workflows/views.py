@@ -4,9 +4,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.status import HTTP_201_CREATED
 
-from ..permissions import OPERATE, SUBMIT, VIEW
-from ..schema import IDEMPOTENCY_KEY, describe
-from ..views import ApiView, key_of
+from ..api.permissions import OPERATE, SUBMIT, VIEW
+from ..api.schema import IDEMPOTENCY_KEY, describe
+from ..api.views import ApiView, key_of
 from . import view
 from .result import WorkflowResult, get_workflow
 from .serializers import (

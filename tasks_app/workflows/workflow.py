@@ -7,8 +7,8 @@ from asgiref.sync import sync_to_async
 
 from ..call import Call, Ends, Part
 from ..compat import InvalidTask, signals
-from ..dependence import ids_of
 from ..listening import is_heard, tell
+from ..options.dependence import ids_of
 from ..results import enqueued_result, task_of
 from .plan import Plan, Planned
 from .policies import OnFailure

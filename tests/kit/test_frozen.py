@@ -8,9 +8,9 @@ from django.utils import timezone
 from tasks_app.broker import broker, keys
 from tasks_app.compat import TaskResultStatus
 from tasks_app.message import now_us
+from tasks_app.options.unique import Unique
 from tasks_app.schedules.models import Firing, Schedule
 from tasks_app.testing import clock as clock_module
-from tasks_app.unique import Unique
 
 from ..sample import orders
 

@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tasks_app.broker import keys
 from tasks_app.broker.answers import Recorded
-from tasks_app.limits import rate_of
 from tasks_app.message import State
+from tasks_app.options.limits import rate_of
+from tasks_app.options.unique import Unique
 from tasks_app.states import FINAL, HELD, Status
-from tasks_app.unique import Unique
 
 from .world import (
     CRASH,

@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tasks_app.broker import keys
 from tasks_app.exceptions import DuplicateTask, WrongState
+from tasks_app.options.unique import Unique
 from tasks_app.states import FINAL, HELD, Status
-from tasks_app.unique import Unique
 
 from .world import (
     Clock,

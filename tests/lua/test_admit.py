@@ -7,8 +7,8 @@ import pytest
 from tasks_app.broker.answers import Decision, Recorded
 from tasks_app.exceptions import LostLead, WrongState
 from tasks_app.message import Attempt, State
+from tasks_app.options.unique import Unique
 from tasks_app.states import Status
-from tasks_app.unique import Unique
 
 from .world import (
     audit,

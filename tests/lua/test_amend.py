@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from tasks_app.message import State, priority_of
-from tasks_app.unique import Unique
+from tasks_app.options.unique import Unique
 from tests.conftest import wait_until
 
 from .test_cancel import assigned, pending, processing, retrying, scheduled

@@ -5,8 +5,8 @@ import pytest
 from tasks_app.broker import keys
 from tasks_app.broker.answers import Limit
 from tasks_app.exceptions import QueueFull
-from tasks_app.limits import rate_of
 from tasks_app.message import State
+from tasks_app.options.limits import rate_of
 from tasks_app.states import Status
 
 from .world import (

@@ -9,8 +9,8 @@ from tasks_app.broker import keys
 from tasks_app.broker.answers import Recorded
 from tasks_app.exceptions import DuplicateTask, KeyReused, QueueFull, WrongState
 from tasks_app.message import State
+from tasks_app.options.unique import Unique
 from tasks_app.states import Status
-from tasks_app.unique import Unique
 
 from .world import (
     CRASH,

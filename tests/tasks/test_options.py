@@ -10,12 +10,12 @@ import pytest
 from django.test import Client, override_settings
 
 from tasks_app import registry
-from tasks_app.backoff import DECLARED, Backoff
 from tasks_app.compat import InvalidTask, task
 from tasks_app.enqueue import TaskRequest, message_of
 from tasks_app.exceptions import InvalidCall
 from tasks_app.models import TaskRecord
-from tasks_app.options import MOST_CLASSES, MOST_TAGS
+from tasks_app.options.backoff import DECLARED, Backoff
+from tasks_app.options.table import MOST_CLASSES, MOST_TAGS
 from tasks_app.results import task_of
 from tests.sample import tasks
 

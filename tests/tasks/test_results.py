@@ -4,12 +4,12 @@ import pytest
 from django.utils import timezone
 
 from tasks_app import lookup
+from tasks_app.api.task_view import status_of
 from tasks_app.compat import TaskResultStatus
 from tasks_app.exceptions import TaskCancelled, TaskExpired
 from tasks_app.message import Attempt, State, StoredTask, TaskMessage, moment, now_us
 from tasks_app.results import DJANGOS, attempts_of_run, finished_result, result_of, running_result
 from tasks_app.states import Status
-from tasks_app.task_view import status_of
 from tests.sample import tasks
 
 from .executing import EXECUTOR, WORKER, Hands, record

@@ -6,9 +6,9 @@ from random import Random
 import pytest
 from django.db import OperationalError
 
-from tasks_app.backoff import DECLARED, Backoff
 from tasks_app.message import TaskMessage
-from tasks_app.retrying import is_last, next_pause_ms
+from tasks_app.options.backoff import DECLARED, Backoff
+from tasks_app.options.retrying import is_last, next_pause_ms
 
 
 def task(backoff):

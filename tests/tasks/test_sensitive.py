@@ -14,7 +14,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from tasks_app import actions, lookup, rotation, sealing
+from tasks_app import actions, lookup
+from tasks_app.api.task_view import all_of
 from tasks_app.compat import InvalidTask, task_backends
 from tasks_app.conf import Conf
 from tasks_app.enqueue import TaskRequest, message_of, submit
@@ -23,10 +24,11 @@ from tasks_app.message import TaskMessage
 from tasks_app.models import Outbox, Quarantine, Schedule, TaskRecord
 from tasks_app.registry import get
 from tasks_app.results import task_of
-from tasks_app.rotation import CLEAR, Rotation, Uses
 from tasks_app.schedules import firing, operations, sync
 from tasks_app.schedules.definition import Definition
-from tasks_app.sensitive import (
+from tasks_app.secrecy import rotation, sealing
+from tasks_app.secrecy.rotation import CLEAR, Rotation, Uses
+from tasks_app.secrecy.sensitive import (
     REDACTED,
     hidden_in,
     opened_call,
@@ -35,7 +37,6 @@ from tasks_app.sensitive import (
     scrubbed,
     sensitive_error,
 )
-from tasks_app.task_view import all_of
 from tests.sample.secretive import keep_quiet, log_in, log_in_wrongly, make_token
 from tests.sample.tasks import echo
 

@@ -13,7 +13,7 @@ from tasks_app import registry
 from tasks_app.compat import InvalidTask, signals
 from tasks_app.enqueue import TaskRequest, message_of, submit
 from tasks_app.exceptions import DuplicateTask, InvalidCall, KeyReused
-from tasks_app.unique import Unique, key_of
+from tasks_app.options.unique import Unique, key_of
 from tests.sample import tasks
 
 from .executing import Hands, record

@@ -9,6 +9,7 @@ from django.db import connections, router
 from django.test.utils import CaptureQueriesContext
 
 from tasks_app import outbox
+from tasks_app.api.pagination import floor
 from tasks_app.conf import Conf
 from tasks_app.exceptions import LostLead
 from tasks_app.message import Attempt, TaskMessage, moment
@@ -24,7 +25,6 @@ from tasks_app.models import (
     WorkerRecord,
     WorkflowRecord,
 )
-from tasks_app.pagination import floor
 from tasks_app.retention import walk
 from tasks_app.retention.erase import LIVE, OPEN, OUTBOX, PARENT, erase
 from tasks_app.retention.estimate import bound, estimate

@@ -9,11 +9,11 @@ import pytest
 from django.db import OperationalError, connections
 
 from tasks_app import actions, lookup
+from tasks_app.api.task_view import all_of
 from tasks_app.broker import Broker, keys
 from tasks_app.broker.connection import Link
 from tasks_app.exceptions import QueueFull, QueueUnavailable, UnknownOutcome, WrongState
 from tasks_app.models import Ledger, Quarantine, TaskRecord
-from tasks_app.task_view import all_of
 from workers_app.coordinator import history
 from workers_app.coordinator.ledger import Mark
 from workers_app.coordinator.rows import row_of

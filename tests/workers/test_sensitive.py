@@ -21,7 +21,7 @@ from tasks_app.models import Quarantine, Schedule, TaskRecord
 from tasks_app.note import NO_KEY
 from tasks_app.schedules import operations
 from tasks_app.schedules.definition import Definition
-from tasks_app.sensitive import REDACTED
+from tasks_app.secrecy.sensitive import REDACTED
 from tasks_app.states import FINAL, Status
 from tasks_app.why import explain
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+from tasks_app.api.task_view import rfc3339, row_of
 from tasks_app.broker import broker, keys
 from tasks_app.broker.glance import Glance
 from tasks_app.listing import FIELDS
 from tasks_app.message import LEVELS, level_of
 from tasks_app.models import TaskRecord
 from tasks_app.states import Status
-from tasks_app.task_view import rfc3339, row_of
 
 MOST = 100  # entries of one list
 

@@ -3,8 +3,8 @@
 from django.db import models
 from rest_framework import serializers
 
-from tasks_app.fields import BooleanField, IntegerField
-from tasks_app.serializers import StrictSerializer
+from tasks_app.api.fields import BooleanField, IntegerField
+from tasks_app.api.serializers import StrictSerializer
 
 from ..control import MOST_SLOTS
 from ..live.decisions import KEPT

@@ -1,6 +1,6 @@
 """The API's addresses for workers and the whole system, below ``/api/``."""
 
-from tasks_app.urls import either
+from tasks_app.api.urls import either
 
 from . import views
 

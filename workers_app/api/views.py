@@ -6,9 +6,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.status import HTTP_201_CREATED
 
-from tasks_app.permissions import OPERATE, VIEW
-from tasks_app.schema import describe
-from tasks_app.views import ApiView
+from tasks_app.api.permissions import OPERATE, VIEW
+from tasks_app.api.schema import describe
+from tasks_app.api.views import ApiView
 
 from ..agent import fleet_control
 from ..control import PoolConfig

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tasks_app.actions import must_find
+from tasks_app.api.task_view import status_of
 from tasks_app.cli.command import CliCommand, Exit
 from tasks_app.cli.status import show
 from tasks_app.cli.terminal import STYLES, Terminal
 from tasks_app.exceptions import QueueUnavailable
 from tasks_app.message import StoredTask
 from tasks_app.states import Status
-from tasks_app.task_view import status_of
 from tasks_app.why.explanation import explanation_of
 from tasks_app.words import clock
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from django.conf import settings
 
-from tasks_app.backoff import Backoff, backoff_of
 from tasks_app.conf import conf
 from tasks_app.message import TaskMessage
+from tasks_app.options.backoff import Backoff, backoff_of
+from tasks_app.options.retrying import longest_pause_ms
 from tasks_app.registry import TaskType
-from tasks_app.retrying import longest_pause_ms
 
 from ..executor.spool import orphans, spool_directory
 from .advice import Advice, ok, problem, warning

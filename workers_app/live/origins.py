@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from tasks_app.loopback import is_local
+from tasks_app.api.loopback import is_local
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest, parse_cookie
 
-from tasks_app.loopback import is_local
-from tasks_app.permissions import VIEW
+from tasks_app.api.loopback import is_local
+from tasks_app.api.permissions import VIEW
 
 from .origins import Scope, all_headers, peer
 

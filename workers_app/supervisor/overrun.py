@@ -6,7 +6,7 @@ from tasks_app.broker.answers import Settlement
 from tasks_app.conf import conf
 from tasks_app.exceptions import TaskTimeout
 from tasks_app.message import Attempt, StoredTask, now_us
-from tasks_app.retrying import is_last, next_pause_ms
+from tasks_app.options.retrying import is_last, next_pause_ms
 from tasks_app.states import Status
 
 from ..executor.board import Running

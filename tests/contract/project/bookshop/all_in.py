@@ -25,7 +25,7 @@ REST_FRAMEWORK = {
 }
 ROOT_URLCONF = "bookshop.all_urls"
 SPECTACULAR_SETTINGS = {
-    "PREPROCESSING_HOOKS": ["tasks_app.schema.one_of_each"],
+    "PREPROCESSING_HOOKS": ["tasks_app.api.schema.one_of_each"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

@@ -11,9 +11,9 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from ..digest import digest_of
+from ..models import ApiToken
 from . import loopback
-from .digest import digest_of
-from .models import ApiToken
 
 SCHEMES = (b"token", b"bearer")
 logger = logging.getLogger(__name__)

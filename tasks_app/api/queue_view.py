@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from .broker.answers import QueueStats
-from .message import LEVELS
+from ..broker.answers import QueueStats
+from ..message import LEVELS
 
 
 def queue_shown(queue: QueueStats) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from . import enqueue, registry
-from .conf import conf
-from .dependence import parents_in
-from .enqueue import TaskRequest
+from .. import enqueue, registry
+from ..conf import conf
+from ..enqueue import TaskRequest
+from ..exceptions import InvalidCall, UnknownOutcome
+from ..message import TaskMessage, priority_of
+from ..options.dependence import parents_in
+from ..registry import TaskType
 from .errors import SubmitUnknown
-from .exceptions import InvalidCall, UnknownOutcome
-from .message import TaskMessage, priority_of
-from .registry import TaskType
 
 # What the door calls a field -> what the API calls it.
 NAMES = {

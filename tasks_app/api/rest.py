@@ -2,15 +2,15 @@
 
 REST = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "tasks_app.authentication.TokenAuthentication",  # first: its 401 says how to log in
+        "tasks_app.api.authentication.TokenAuthentication",  # first: its 401 says how to log in
         "rest_framework.authentication.SessionAuthentication",
-        "tasks_app.authentication.LoopbackAuthentication",
+        "tasks_app.api.authentication.LoopbackAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["tasks_app.permissions.MayDo"],
-    "DEFAULT_PARSER_CLASSES": ["tasks_app.parsers.StrictJSONParser"],
+    "DEFAULT_PERMISSION_CLASSES": ["tasks_app.api.permissions.MayDo"],
+    "DEFAULT_PARSER_CLASSES": ["tasks_app.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "tasks_app.errors.answer",
+    "EXCEPTION_HANDLER": "tasks_app.api.errors.answer",
     "LIST_SERIALIZER_ERRORS_AS_DICT": True,
     "URL_FORMAT_OVERRIDE": None,
 }

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from ..secrecy.sensitive import sensitive_error
 from .backoff import MOST_SECONDS, backoff_error
 from .dependence import depends_error, if_parent_fails_error, takes_results_error
 from .limits import concurrency_error, limit_key_error, per_error, rate_error
-from .sensitive import sensitive_error
 from .unique import idempotency_error, unique_error
 
 MOST_ATTEMPTS = 1_000_000

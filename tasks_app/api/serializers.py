@@ -7,10 +7,12 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.settings import api_settings
 
-from . import registry
-from .broker.durability import MODES
-from .dependence import IF_PARENT_FAILS
-from .exceptions import UnknownTaskType
+from .. import registry
+from ..broker.durability import MODES
+from ..exceptions import UnknownTaskType
+from ..options.dependence import IF_PARENT_FAILS
+from ..options.limits import MOST_AT_ONCE
+from ..states import Status
 from .fields import (
     QUEUE,
     BackoffField,
@@ -29,9 +31,7 @@ from .fields import (
     TextField,
     UniqueField,
 )
-from .limits import MOST_AT_ONCE
 from .parsers import shown
-from .states import Status
 
 MOST_RETRIES = 1000
 MOST_SECONDS = 30 * 86_400  # of a timeout or a pause

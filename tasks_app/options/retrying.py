@@ -7,9 +7,9 @@ from math import isfinite
 from random import Random
 from typing import Any
 
+from ..conf import conf
+from ..message import TaskMessage
 from .backoff import DECLARED, Backoff, Declared
-from .conf import conf
-from .message import TaskMessage
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.status import HTTP_413_REQUEST_ENTITY_TOO_LARGE
 
-from .conf import conf
+from ..conf import conf
 
 
 class BodyTooLarge(APIException):

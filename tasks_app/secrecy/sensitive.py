@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
-from .arguments import bound_of, names_of, parameters_of
+from ..arguments import bound_of, names_of, parameters_of
 from .sealing import opened
 
 if TYPE_CHECKING:
-    from .message import Attempt, TaskMessage
+    from ..message import Attempt, TaskMessage
 
 ALL = "*"  # every argument, and the result
 RESULT = "return"  # among the names; no argument can be called so

@@ -3,16 +3,16 @@
 from datetime import UTC
 from typing import Any
 
-from .backoff import shown_backoff
-from .message import Attempt, State, StoredTask, TaskMessage, level_of, moment
-from .models import TaskRecord
-from .note import note_of
-from .remarks import NOTHING, Line, Remarks
-from .results import attempts_of_run
-from .sensitive import shown_call, shown_names, shown_result
-from .states import FINAL, Status
-from .unique import shown_unique
-from .workflows.parents import ids_for
+from ..message import Attempt, State, StoredTask, TaskMessage, level_of, moment
+from ..models import TaskRecord
+from ..note import note_of
+from ..options.backoff import shown_backoff
+from ..options.unique import shown_unique
+from ..remarks import NOTHING, Line, Remarks
+from ..results import attempts_of_run
+from ..secrecy.sensitive import shown_call, shown_names, shown_result
+from ..states import FINAL, Status
+from ..workflows.parents import ids_for
 
 NEVER = Attempt()
 MOST_SHOWN = 100  # tasks that one waited for

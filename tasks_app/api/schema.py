@@ -69,7 +69,7 @@ def one_of_each(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    target_class = "tasks_app.authentication.TokenAuthentication"
+    target_class = "tasks_app.api.authentication.TokenAuthentication"
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ from rest_framework import status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
-from .exceptions import (
+from ..exceptions import (
     DuplicateTask,
     InvalidCall,
     KeyMissing,

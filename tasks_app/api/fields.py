@@ -11,13 +11,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from .backoff import KINDS, MOST_STEPS, Backoff, backoff_error
-from .dependence import depends_error
-from .limits import per_error
-from .message import moment, us_of
+from ..message import moment, us_of
+from ..options.backoff import KINDS, MOST_STEPS, Backoff, backoff_error
+from ..options.dependence import depends_error
+from ..options.limits import per_error
+from ..options.unique import ON_DUPLICATE, Unique, unique_error
+from ..secrecy.sensitive import sensitive_error
 from .parsers import walk
-from .sensitive import sensitive_error
-from .unique import ON_DUPLICATE, Unique, unique_error
 
 QUEUE = r"[a-z0-9][a-z0-9_.-]{0,63}"
 
@@ -223,7 +223,7 @@ class JSONObjectField(JSONValueField):
     }
 )
 class BackoffField(serializers.Field):
-    """The first of doubled pauses in seconds; or a list of pauses; or what ``backoff.py`` has."""
+    """The first of doubled pauses in seconds; a list of them; or what options/backoff.py has."""
 
     def to_internal_value(self, data: Any) -> float | list[float] | Backoff:
         value = self._object(data) if isinstance(data, dict) else data

@@ -10,9 +10,9 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .arguments import at_path, bound_of, names_of
-from .conf import conf
-from .sensitive import arguments_in, is_touched, names_in
+from ..arguments import at_path, bound_of, names_of
+from ..conf import conf
+from ..secrecy.sensitive import arguments_in, is_touched, names_in
 from .unique import digest_of
 
 MOST_AT_ONCE = 1_000_000

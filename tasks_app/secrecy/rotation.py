@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import models, router, transaction
 
-from . import outbox
-from .audit.live import Live
-from .broker import broker, keys
-from .exceptions import KeyMissing, SealBroken
-from .message import State
-from .models import Quarantine, Schedule, TaskRecord
-from .schedules import sealed
+from .. import outbox
+from ..audit.live import Live
+from ..broker import broker, keys
+from ..exceptions import KeyMissing, SealBroken
+from ..message import State
+from ..models import Quarantine, Schedule, TaskRecord
+from ..schedules import sealed
+from ..states import FINAL, Status
 from .sealing import fingerprint_in, fingerprints, is_on, resealed, seal
 from .sensitive import result_of, taken, without
-from .states import FINAL, Status
 
 ROWS = 100  # in one transaction: definitions may be large
 CLEAR = "-"  # stands for the key of what is sensitive, and not encrypted

@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from .arguments import at_path, bound_of, names_of
-from .sealing import keyed_digest
-from .sensitive import arguments_in, is_touched, names_in
+from ..arguments import at_path, bound_of, names_of
+from ..secrecy.sealing import keyed_digest
+from ..secrecy.sensitive import arguments_in, is_touched, names_in
 
 OnDuplicate = Literal["existing", "replace", "refuse"]
 ON_DUPLICATE = get_args(OnDuplicate)

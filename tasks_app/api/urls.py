@@ -5,11 +5,11 @@ from typing import Any
 
 from django.urls import URLPattern, path
 
+from ..operations import views as operations
+from ..retention import views as retention
+from ..schedules import views as schedules
+from ..workflows import views as workflows
 from . import views
-from .operations import views as operations
-from .retention import views as retention
-from .schedules import views as schedules
-from .workflows import views as workflows
 
 
 def either(route: str, view: Callable[..., Any], name: str) -> list[URLPattern]:

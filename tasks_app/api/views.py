@@ -11,16 +11,19 @@ from rest_framework.response import Response
 from rest_framework.status import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from rest_framework.views import APIView
 
-from . import actions, listing, lookup, registry, submission
-from .backoff import shown_backoff
-from .broker import broker
-from .conf import conf
+from .. import actions, listing, lookup, registry
+from ..broker import broker
+from ..conf import conf
+from ..listing import Wanted
+from ..message import level_of
+from ..options.backoff import shown_backoff
+from ..options.unique import idempotency_error
+from ..registry import TaskType
+from ..why import explain
+from . import submission
 from .fields import QUEUE
-from .listing import Wanted
-from .message import level_of
 from .permissions import OPERATE, SUBMIT, VIEW
 from .queue_view import queue_shown
-from .registry import TaskType
 from .rest_view import OurRest
 from .schema import IDEMPOTENCY_KEY, TASK_ID, describe
 from .serializers import (
@@ -41,8 +44,6 @@ from .serializers import (
     WhySerializer,
 )
 from .task_view import all_of, log_of, row_of, status_of
-from .unique import idempotency_error
-from .why import explain
 
 
 class ApiView(OurRest, APIView):

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django.utils.crypto import salted_hmac
 
-from .conf import conf
-from .exceptions import KeyMissing, SealBroken
+from ..conf import conf
+from ..exceptions import KeyMissing, SealBroken
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
 
 FINGERPRINT = 8  # letters of it: tells keys apart, and helps nobody to guess 256 random bits
-SALT = "tasks_app.sealing"
+SALT = "tasks_app.secrecy.sealing"
 
 
 def new_key() -> str:

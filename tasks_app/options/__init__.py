@@ -1,0 +1,1 @@
+"""What a task can ask for: one table of options (``table.py``), and a module for each big one."""
