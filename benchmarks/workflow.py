@@ -26,7 +26,7 @@ def measure(count: int) -> list[Line]:
 
 
 def _chord(count: int) -> list[Line]:
-    parts = chord([tasks.clock.call() for _ in range(count)], tasks.clock.call())
+    parts = chord([tasks.clock.part() for _ in range(count)], tasks.clock.part())
     began = time.monotonic()
     workflow = parts.enqueue("bench")
     stored = time.monotonic() - began
@@ -46,7 +46,7 @@ def _chord(count: int) -> list[Line]:
 
 
 def _chain(count: int) -> list[Line]:
-    workflow = chain(tasks.clock.call() for _ in range(count)).enqueue("chain")
+    workflow = chain(tasks.clock.part() for _ in range(count)).enqueue("chain")
     ids = list(workflow.task_ids.values())
     wait_until(lambda: find(ids[-1]).state.is_final, "the chain", pause=0.005)
     return [Line(f"a chain of {count}: from one to the next", _gap(workflow, ids[1:]), "ms")]

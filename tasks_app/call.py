@@ -26,7 +26,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Call:
-    """What ``task.call(...)`` returns, also after ``.using(...)``."""
+    """What ``task.part(...)`` returns, also after ``.using(...)``."""
 
     task: Task
     args: Sequence = ()

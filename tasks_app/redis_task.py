@@ -69,7 +69,7 @@ class RedisTask(Task):
     ) -> list[TaskResult]:
         return await self.get_backend().aenqueue_many([(self, *_arguments(call)) for call in calls])
 
-    def call(self, *args: Any, **kwargs: Any) -> Call:
+    def part(self, *args: Any, **kwargs: Any) -> Call:
         """This task with these arguments, as a part of a workflow: see workflows/parts.py."""
         return Call(self, args, kwargs)
 

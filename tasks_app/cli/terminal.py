@@ -17,13 +17,20 @@ STYLES = {
 BIDI = range(0x202A, 0x202F), range(0x2066, 0x206A)  # that would turn the text round
 
 
+class Paper(Console):
+    """A console that leaves it to the command what a reader means that has seen enough."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Terminal:
     """``out`` is for what was asked for, ``err`` for everything else that people want to read."""
 
     def __init__(self, out: TextIO, err: TextIO, *, color: bool = True):
         more: dict[str, Any] = {} if color else {"color_system": None}
-        self.out = Console(file=out, highlight=False, markup=False, emoji=False, **more)
-        self.err = Console(file=err, highlight=False, markup=False, emoji=False, **more)
+        self.out = Paper(file=out, highlight=False, markup=False, emoji=False, **more)
+        self.err = Paper(file=err, highlight=False, markup=False, emoji=False, **more)
 
     @property
     def is_live(self) -> bool:

@@ -11,6 +11,7 @@ from uuid import uuid4
 from asgiref.sync import async_to_sync
 
 from workers_app.executor.board import TIMED_OUT, Board
+from workers_app.executor.ending import Begun, Ending
 from workers_app.executor.interrupts import LOOK_SECONDS, Interrupts
 from workers_app.executor.job import Job
 from workers_app.executor.lanes import Lane
@@ -28,15 +29,26 @@ from .transaction import Ground
 WORKER = "tests"
 
 
+class EndingHere(Ending):
+    """What ends the process, or stands for that, is no outcome of a task."""
+
+    def raised(self, job: Job, begun: Begun, error: BaseException) -> Settlement | None:
+        if isinstance(error, Killed | KeyboardInterrupt):
+            raise error  # the second is for the tests, and not for the task
+        return super().raised(job, begun, error)
+
+
 class Here(Runner):
     """Runs a task as a worker does, but leaves the test's database connections alone."""
+
+    ending = EndingHere
 
     def __init__(self, board: Board, notebook: PerilousNotebook):
         super().__init__(WORKER, Interrupts(board), notebook)
         self._board = board
 
     def run(self, job: Job) -> Settlement | None:
-        unfit = self._unfit(job)
+        job, unfit = self._readied(job)
         if unfit is not None:
             return unfit
         if job.type.is_async:
@@ -48,11 +60,6 @@ class Here(Runner):
     async def _arun(self, job: Job) -> Settlement | None:
         self._board.start(job.slot)  # from the thread that its code runs in
         return await self.arun(job)
-
-    def _raised(self, job: Job, begun: object, error: BaseException) -> Settlement | None:
-        if isinstance(error, Killed | KeyboardInterrupt):
-            raise error  # the second is for the tests, and not for the task
-        return super()._raised(job, begun, error)
 
 
 class Executor:

@@ -1,6 +1,6 @@
 """Chains and groups: parts of workflows that are made of parts.
 
-chain(fetch.call("x"), group(thumbnail.call(1), thumbnail.call(2)), publish.call())
+chain(fetch.part("x"), group(thumbnail.part(1), thumbnail.part(2)), publish.part())
 """
 
 from collections.abc import Iterable, Sequence
@@ -76,7 +76,7 @@ def _sound(name: str, given: Sequence[Any]) -> tuple[Part, ...]:
         given = tuple(given[0])  # a list, or a generator
     for each in given:
         if not isinstance(each, Call | _Parts):
-            raise TypeError(f"A {name} is made of task.call(...), chains and groups, not {each!r}.")
+            raise TypeError(f"A {name} is made of task.part(...), chains and groups, not {each!r}.")
     if not given:
         raise ValueError(f"A {name} needs at least one part.")
     return tuple(given)

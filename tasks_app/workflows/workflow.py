@@ -27,9 +27,9 @@ class Workflow:
     """Tasks that are submitted together, of which some wait for others.
 
     workflow = Workflow("nightly")
-    rows = workflow.add(collect.call())
-    report = workflow.add(summarise.using(takes_results=True).call(), after=rows)
-    workflow.add(mail.call(), after=[report])
+    rows = workflow.add(collect.part())
+    report = workflow.add(summarise.using(takes_results=True).part(), after=rows)
+    workflow.add(mail.part(), after=[report])
     workflow.enqueue()
     """
 

@@ -7,13 +7,14 @@ undisturbed and once with a lost reply and a repeated call. Redis must hold the 
 import re
 
 import pytest
+from msgspec.structs import replace
 
-from tasks_app.broker.answers import Changes, Recorded, Remark
+from tasks_app.broker.answers import Changes, Decision, Recorded, Remark
 from tasks_app.broker.broker import Broker
 from tasks_app.broker.durability import FAST
 from tasks_app.broker.scripts import LUA, READS_ONLY
 from tasks_app.exceptions import DuplicateTask, UnknownOutcome, WrongState
-from tasks_app.message import State
+from tasks_app.message import Attempt, State
 
 from ..lua.world import CRASH, Clock, EditedLink, content, outcome, task
 from .proxy import FaultProxy
@@ -160,6 +161,19 @@ def confirm(broker):
     return broker.confirm(IDS, FAST)
 
 
+def admit(broker):
+    child = replace(TASKS[0], has_parents=True)
+    broker.submit_many([child, replace(TASKS[1], has_parents=True)])
+    line = Attempt(outcome="cancelled", error="Its parent failed.").encode()
+    decisions = [Decision(IDS[0], 1, 0), Decision(IDS[1], 1, line=line)]
+    broker.admit(decisions)
+
+
+def amend(broker):
+    submit(broker)
+    broker.amend([(TASKS[0].encode(), replace(TASKS[0], priority=50, queue="mail"))])
+
+
 def reset(broker):
     finish(broker)
     broker.reset_counters()
@@ -246,6 +260,8 @@ STORIES = {
     "purge": [(purge, True)],
     "sweep": [(purge, True)],
     "remark": [(remark, True)],
+    "admit": [(admit, True)],
+    "amend": [(amend, True)],
     "confirm": [(confirm, True)],
     "reset": [(reset, True)],
     "acknowledge": [(acknowledge, True)],

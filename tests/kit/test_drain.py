@@ -199,7 +199,7 @@ def test_up_to_so_many_attempts_are_run(dtps):
 
 
 def test_a_chain_is_run_to_its_end(dtps):
-    chain(orders.sign_up.call("ada"), orders.sign_up.call("eve"), orders.fail.call()).enqueue()
+    chain(orders.sign_up.part("ada"), orders.sign_up.part("eve"), orders.fail.part()).enqueue()
     dtps.assert_enqueued(orders.sign_up, times=2)
 
     ran = dtps.drain()
@@ -209,7 +209,7 @@ def test_a_chain_is_run_to_its_end(dtps):
 
 
 def test_what_waits_for_a_task_that_failed_is_cancelled(dtps):
-    workflow = chain(orders.fail.call(), orders.sign_up.call("ada")).enqueue()
+    workflow = chain(orders.fail.part(), orders.sign_up.part("ada")).enqueue()
 
     assert len(dtps.drain()) == 1
     assert workflow.progress().statuses == {"failed": 1, "cancelled": 1}

@@ -14,7 +14,7 @@ def test_any_order_of_submits_and_ends(broker):
 
 MUTANTS = {  # what is wrong -> (operation, text, what stands there instead)
     "a key that is not its own is let go": (
-        "exchange",
+        "submit",
         "and owner_of(mark.u.k) == id then",
         "then",
     ),

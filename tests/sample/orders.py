@@ -2,7 +2,7 @@
 
 import logging
 
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model
 from django.db import connections, router, transaction
 from django.utils import timezone
 
@@ -15,41 +15,41 @@ logger = logging.getLogger(__name__)
 @task
 def sign_up(name, friends=()):
     """Make a user, and enqueue the same for each friend."""
-    User.objects.create(username=name)
+    get_user_model().objects.create(username=name)
     for friend in friends:
         sign_up.enqueue(friend)
-    return User.objects.count()
+    return get_user_model().objects.count()
 
 
 @task
 async def sign_up_in_a_coroutine(name):
     """Make a user by the asynchronous ORM."""
-    await User.objects.acreate(username=name)
-    return await User.objects.acount()
+    await get_user_model().objects.acreate(username=name)
+    return await get_user_model().objects.acount()
 
 
 @task
 def sign_up_then_fail(name):
     """Make a user that stays, for there is no transaction, and one that does not."""
-    User.objects.create(username=name)
+    get_user_model().objects.create(username=name)
     with transaction.atomic():
-        User.objects.create(username=f"{name} again")
+        get_user_model().objects.create(username=f"{name} again")
         raise ValueError("Broken on purpose.")
 
 
 @task
 def break_the_transaction(name):
     """Make a user, and have the database refuse a statement outside of any transaction."""
-    User.objects.create(username=name)
-    with connections[router.db_for_write(User)].cursor() as cursor:
+    get_user_model().objects.create(username=name)
+    with connections[router.db_for_write(get_user_model())].cursor() as cursor:
         cursor.execute("SELECT nothing FROM nowhere")
 
 
 @task
 def leave_a_transaction_open(name):
-    User.objects.create(username=name)
+    get_user_model().objects.create(username=name)
     transaction.set_autocommit(False)
-    User.objects.create(username=f"{name} again")
+    get_user_model().objects.create(username=f"{name} again")
 
 
 @task(max_attempts=3, backoff=60)
@@ -76,7 +76,7 @@ def say_when():
 def greet_when_stored(name):
     """Make a user, and greet when that is certain."""
     with transaction.atomic():
-        User.objects.create(username=name)
+        get_user_model().objects.create(username=name)
         transaction.on_commit(lambda: sign_up.enqueue(f"greeter of {name}"))
 
 

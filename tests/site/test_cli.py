@@ -254,7 +254,7 @@ def test_schedules_are_shown(cli):
 WORKFLOW = """
 from tasks_app.workflows import chain
 from tasks_app.tasks import primes, test
-print(chain(test.call(1), primes.call("no number"), test.call(3)).enqueue("letters").id)
+print(chain(test.part(1), primes.part("no number"), test.part(3)).enqueue("letters").id)
 """
 
 

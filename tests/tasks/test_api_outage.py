@@ -21,9 +21,22 @@ pytestmark = pytest.mark.django_db
 
 LOADING = "LOADING Redis is loading the dataset in memory"
 TASK_ID = "0198b1f2-0000-7000-8000-000000000000"
-VALUES = {"<str:task_id>": TASK_ID, "<str:name>": "mail"}
+VALUES = {
+    "<str:task_id>": TASK_ID,
+    "<str:workflow_id>": TASK_ID,
+    "<str:operation_id>": TASK_ID,
+    "<str:name>": "mail",
+}
 # What asks nobody but this process, or the database; and what is below such an address.
-WITHOUT_REDIS = {"/api/task-types", "/api/schema", "/api/docs", "/api/schedules"}
+WITHOUT_REDIS = {
+    "/api/task-types",
+    "/api/schema",
+    "/api/docs",
+    "/api/schedules",
+    "/api/workflows",
+    "/api/operations",
+    "/api/retention",
+}
 BODIES = {
     "/api/tasks/submit": {"taskType": "test"},
     "/api/tasks/bulk": {"tasks": [{"taskType": "test"}]},

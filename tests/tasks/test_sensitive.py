@@ -333,7 +333,17 @@ def test_a_bound_on_size_counts_what_is_stored(broker, settings, use_keys):
         message_of(request("eve", "x" * 300))
 
 
-@pytest.mark.parametrize("key", ["short", NEW[:-1], f"{NEW}x", 7, NEW.replace("=", "!"), None])
+BAD = {
+    "too short": "short",
+    "without its end": NEW[:-1],
+    "with a letter more": f"{NEW}x",
+    "a number": 7,
+    "no base64": NEW.replace("=", "!"),
+    "none": None,
+}
+
+
+@pytest.mark.parametrize("key", BAD.values(), ids=BAD)
 def test_a_bad_key_is_refused_and_not_told(key):
     with pytest.raises(ImproperlyConfigured, match="key 2 of 2") as refused:
         Conf(encryption_keys=[OLD, key])

@@ -127,7 +127,10 @@ def stored_in_redis(queue):
         "list": ["LRANGE", 0, -1], "zset": ["ZRANGE", 0, -1], "stream": ["XRANGE", "-", "+"],
     }  # fmt: skip
     for key in call("KEYS", "*"):
-        command, *more = reads[call("TYPE", key).decode()]
+        kind = call("TYPE", key).decode()
+        if kind == "none":  # it has ended meanwhile
+            continue
+        command, *more = reads[kind]
         found[repr(key)] = key + repr(call(command, key, *more)).encode()
     return found
 

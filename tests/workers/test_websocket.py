@@ -338,6 +338,7 @@ def test_a_socket_ends_with_the_login(production, person):
         assert "at" in told(stays)
 
 
+@pytest.mark.django_db  # the thread that asks may have a connection, of an earlier test
 @pytest.mark.parametrize("was_let_in", [True, False])
 def test_while_no_login_can_be_checked_who_looks_looks_on_and_nobody_else(monkeypatch, was_let_in):
     def unknown(scope):

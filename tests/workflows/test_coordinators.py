@@ -19,10 +19,10 @@ WIDTH, DEPTH = 6, 5
 def lattice():
     """Layers of tasks, of which each waits for two of the layer before."""
     workflow = Workflow("lattice")
-    layer = [workflow.add(effect.call(0.05)) for _ in range(WIDTH)]
+    layer = [workflow.add(effect.part(0.05)) for _ in range(WIDTH)]
     for _ in range(DEPTH - 1):
         layer = [
-            workflow.add(effect.call(0.05), after=[layer[n], layer[(n + 1) % WIDTH]])
+            workflow.add(effect.part(0.05), after=[layer[n], layer[(n + 1) % WIDTH]])
             for n in range(WIDTH)
         ]
     return workflow.enqueue()

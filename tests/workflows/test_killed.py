@@ -132,7 +132,7 @@ def test_who_wakes_up_when_all_is_over_decides_nothing(broker, run, step):
 @on_both_databases
 def test_who_wakes_up_after_a_retry_cancels_nothing_of_it(broker, run):
     floor = Floor(broker)
-    workflow = chain(echo.call(1), echo.call(2)).enqueue()
+    workflow = chain(echo.part(1), echo.part(2)).enqueue()
     first, second = workflow.task_ids.values()
     floor.record()
     floor.claimed()

@@ -36,7 +36,7 @@ def results_of(task_id):
 
 @on_both_databases
 def test_a_chain_goes_one_after_the_other_and_hands_each_result_on(floor):
-    workflow = chain(echo.call(1), takes.call(2), takes.call()).enqueue("letters")
+    workflow = chain(echo.part(1), takes.part(2), takes.part()).enqueue("letters")
 
     assert names_of(workflow) == {"echo-1": [], "echo-2": ["echo-1"], "echo-3": ["echo-2"]}
     first, second, third = workflow.task_ids.values()
@@ -50,7 +50,7 @@ def test_a_chain_goes_one_after_the_other_and_hands_each_result_on(floor):
 
 @on_both_databases
 def test_a_chord_joins_all_of_a_group_in_order(floor):
-    workflow = chord([echo.call(n) for n in range(3)], takes.call("end")).enqueue()
+    workflow = chord([echo.part(n) for n in range(3)], takes.part("end")).enqueue()
 
     *parts, end = workflow.task_ids.values()
     floor.claimed()
@@ -63,7 +63,7 @@ def test_a_chord_joins_all_of_a_group_in_order(floor):
 
 @on_both_databases
 def test_a_chord_of_one_gives_a_list_too(floor):
-    workflow = chord([echo.call(1)], takes.call()).enqueue()
+    workflow = chord([echo.part(1)], takes.part()).enqueue()
     part, end = workflow.task_ids.values()
     floor.run(part, result="x")
 
@@ -73,9 +73,9 @@ def test_a_chord_of_one_gives_a_list_too(floor):
 @on_both_databases
 def test_parts_can_be_nested(floor):
     workflow = chain(
-        echo.call("a"),
-        group(chain(echo.call("b"), echo.call("c")), echo.call("d")),
-        group(echo.call("e"), echo.call("f")),
+        echo.part("a"),
+        group(chain(echo.part("b"), echo.part("c")), echo.part("d")),
+        group(echo.part("e"), echo.part("f")),
     ).enqueue()
 
     assert names_of(workflow) == {
@@ -95,11 +95,11 @@ def test_parts_can_be_nested(floor):
 def test_any_graph_can_be_built_step_by_step(floor):
     outside = echo.enqueue("outside")
     workflow = Workflow("nightly")
-    rows = workflow.add(echo.call("rows"), name="rows")
-    prices = workflow.add(echo.using(queue_name="mail").call("prices"), after=outside)
-    report = workflow.add(takes.call(), after=[rows, prices, outside], name="report")
-    workflow.add(async_echo.call("mail"), after="report")
-    workflow.put(group(echo.call(1), echo.call(2)), after=report)
+    rows = workflow.add(echo.part("rows"), name="rows")
+    prices = workflow.add(echo.using(queue_name="mail").part("prices"), after=outside)
+    report = workflow.add(takes.part(), after=[rows, prices, outside], name="report")
+    workflow.add(async_echo.part("mail"), after="report")
+    workflow.put(group(echo.part(1), echo.part(2)), after=report)
     submitted = workflow.enqueue()
 
     assert names_of(submitted) == {
@@ -118,10 +118,10 @@ def test_any_graph_can_be_built_step_by_step(floor):
 @on_both_databases
 def test_one_parent_gives_a_value_and_a_list_of_one_a_list(floor):
     workflow = Workflow()
-    first = workflow.add(echo.call())
+    first = workflow.add(echo.part())
     alone, listed = (
-        workflow.add(takes.call(), after=first),
-        workflow.add(takes.call(), after=[first]),
+        workflow.add(takes.part(), after=first),
+        workflow.add(takes.part(), after=[first]),
     )
     workflow.enqueue()
     floor.run(first.id, result=7)
@@ -158,7 +158,7 @@ def test_many_calls_may_wait_for_one(floor):
 def build(*edges):
     workflow = Workflow()
     for name, after in edges:
-        workflow.add(echo.call(), name=name, after=after)
+        workflow.add(echo.part(), name=name, after=after)
     return workflow
 
 
@@ -197,7 +197,7 @@ def test_an_empty_group_is_refused(parts):
 
 
 def test_what_is_no_part_is_refused():
-    with pytest.raises(TypeError, match=r"task\.call"):
+    with pytest.raises(TypeError, match=r"task\.part"):
         chain(echo, echo)
 
 
@@ -217,7 +217,7 @@ def test_another_backend_is_refused(settings):
     }
 
     with pytest.raises(InvalidTask, match="knows no workflows"):
-        chain(echo.using(backend="now").call()).enqueue()
+        chain(echo.using(backend="now").part()).enqueue()
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_options_that_make_no_sense_are_refused(options, said):
 @on_both_databases
 def test_a_workflow_is_stored_wholly_or_not_at_all(floor, database):
     with transaction.atomic(using=database):
-        workflow = chain(echo.call(1), echo.call(2)).enqueue()
+        workflow = chain(echo.part(1), echo.part(2)).enqueue()
         assert workflow.progress().total == 2
         transaction.set_rollback(True, using=database)
 
@@ -259,7 +259,7 @@ def test_each_task_is_announced(floor):
 
     signals.task_enqueued.connect(receiver)
     try:
-        workflow = chain(echo.call(1), echo.call(2)).enqueue()
+        workflow = chain(echo.part(1), echo.part(2)).enqueue()
     finally:
         signals.task_enqueued.disconnect(receiver)
 
@@ -268,7 +268,7 @@ def test_each_task_is_announced(floor):
 
 @on_both_databases
 def test_progress_counts_each_status(floor):
-    workflow = chain(group(echo.call(1), echo.call(2)), echo.call(3), echo.call(4)).enqueue()
+    workflow = chain(group(echo.part(1), echo.part(2)), echo.part(3), echo.part(4)).enqueue()
     one, two, _, _ = workflow.task_ids.values()
     waits = {Status.PENDING: 2, Status.WAITING: 2}
     assert workflow.progress().statuses == waits  # also before anything is recorded
@@ -287,7 +287,7 @@ def test_progress_counts_each_status(floor):
 
 @on_both_databases
 def test_a_failure_cancels_only_what_depends_on_it(floor):
-    workflow = group(chain(echo.call(1), echo.call(2)), chain(echo.call(3), echo.call(4))).enqueue()
+    workflow = group(chain(echo.part(1), echo.part(2)), chain(echo.part(3), echo.part(4))).enqueue()
     ids = list(workflow.task_ids.values())
     first = next(i for i in ids if find(i).message.args == [1])
     floor.run(first, "failed")
@@ -300,7 +300,7 @@ def test_a_failure_cancels_only_what_depends_on_it(floor):
 
 @on_both_databases
 def test_a_failure_cancels_the_rest_if_that_is_wanted(floor):
-    workflow = group(chain(echo.call(1), echo.call(2)), chain(echo.call(3), echo.call(4))).enqueue(
+    workflow = group(chain(echo.part(1), echo.part(2)), chain(echo.part(3), echo.part(4))).enqueue(
         on_failure="cancel"
     )
     ids = list(workflow.task_ids.values())
@@ -313,7 +313,7 @@ def test_a_failure_cancels_the_rest_if_that_is_wanted(floor):
 
 @on_both_databases
 def test_a_cancel_ends_all_that_is_open(floor):
-    workflow = chain(echo.call(1), group(echo.call(2), echo.call(3))).enqueue()
+    workflow = chain(echo.part(1), group(echo.part(2), echo.part(3))).enqueue()
     first, *_ = workflow.task_ids.values()
     floor.run(first)
 
@@ -327,7 +327,7 @@ def test_a_cancel_ends_all_that_is_open(floor):
 
 @on_both_databases
 def test_what_reaches_redis_after_the_cancel_is_cancelled_too(floor, broker):
-    workflow = chain(echo.call(1), echo.using(if_parent_fails="run").call(2)).enqueue()
+    workflow = chain(echo.part(1), echo.using(if_parent_fails="run").part(2)).enqueue()
     _, second = workflow.task_ids.values()
     late = find(second).message
     floor.record()
@@ -345,7 +345,7 @@ def test_what_reaches_redis_after_the_cancel_is_cancelled_too(floor, broker):
 
 @on_both_databases
 def test_a_retry_runs_what_did_not_complete_in_order(floor):
-    workflow = chain(echo.call(1), echo.call(2), takes.call(3), echo.call(4)).enqueue()
+    workflow = chain(echo.part(1), echo.part(2), takes.part(3), echo.part(4)).enqueue()
     ids = list(workflow.task_ids.values())
     floor.run(ids[0], result=1)
     floor.run(ids[1], "failed")
@@ -367,7 +367,7 @@ def test_a_retry_runs_what_did_not_complete_in_order(floor):
 
 @on_both_databases
 def test_a_cancelled_workflow_can_be_retried(floor):
-    workflow = chain(echo.call(1), echo.call(2)).enqueue()
+    workflow = chain(echo.part(1), echo.part(2)).enqueue()
     floor.record()
     workflow.cancel()
     floor.record()
@@ -390,7 +390,7 @@ def test_an_unknown_workflow_is_no_workflow(db):
 def test_all_of_it_has_a_twin_for_async_code(floor):
     @async_to_sync
     async def go():
-        workflow = await chain(echo.call(1), echo.call(2)).aenqueue("async")
+        workflow = await chain(echo.part(1), echo.part(2)).aenqueue("async")
         progress = await workflow.aprogress()
         cancelled = await workflow.acancel()
         return progress.total, cancelled, await workflow.aretry()

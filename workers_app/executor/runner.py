@@ -47,12 +47,14 @@ OWN_FILES = (__file__, getfile(Interrupts))  # whose frames are of no interest t
 class Runner:
     """Runs the tasks of one executor, from any of its threads."""
 
+    ending: type[Ending] = Ending
+
     def __init__(self, worker: str, interrupts: Interrupts, notebook: Notebook):
         self.worker = worker
         self.interrupts = interrupts
         self.notebook = notebook
         self.ahead_us = 0  # the server's clock against ours
-        self._ending = Ending(worker, interrupts, OWN_FILES)
+        self._ending = self.ending(worker, interrupts, OWN_FILES)
         self.begin_slice(now_us() // 1000)
         self._types = task_types()
 
@@ -77,13 +79,9 @@ class Runner:
 
         Return None if it was cancelled meanwhile.
         """
-        unfit = self._unfit(job)
+        job, unfit = self._readied(job)
         if unfit is not None:
             return unfit
-        if job.message.sealed:
-            job, unfit = self._opened(job)
-            if unfit is not None:
-                return unfit
         try:
             return Context().run(self._attempt, job)
         finally:
@@ -91,13 +89,9 @@ class Runner:
 
     async def arun(self, job: Job) -> Settlement | None:
         """Run a coroutine task, with the same outcome."""
-        unfit = self._unfit(job)
+        job, unfit = self._readied(job)
         if unfit is not None:
             return unfit
-        if job.message.sealed:
-            job, unfit = self._opened(job)
-            if unfit is not None:
-                return unfit
         begun = Begun(now_us(), 0.0)
         page = Page(self, job, begun.at_us)
         try:
@@ -129,6 +123,13 @@ class Runner:
             return self._ending.raised(job, begun, error)
 
     # --- before ---
+
+    def _readied(self, job: Job) -> tuple[Job, Settlement | None]:
+        """The job with all its arguments; or why it is not to be started here."""
+        unfit = self._unfit(job)
+        if unfit is None and job.message.sealed:
+            return self._opened(job)
+        return job, unfit
 
     def _unfit(self, job: Job) -> Settlement | None:
         """Why a task is not to be started: it goes back, and nothing is counted."""
