@@ -91,6 +91,4 @@ def test_a_planted_bug_is_found(broker, mutant):
     broker.link.edit(old, new, only=only)
 
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(
-            lambda: Machine(broker), settings=settings(HUNT, max_examples=400)
-        )
+        run_state_machine_as_test(lambda: Machine(broker), settings=HUNT)
