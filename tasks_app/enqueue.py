@@ -76,14 +76,25 @@ class TaskRequest(NamedTuple):
     takes_results: bool | None = None
 
     @property
-    def options(self) -> dict[str, Any]:
+    def has_options(self) -> bool:
+        """Whether any of options/table.py was given. For most there is none: it is quick to see."""
+        return self[_FIRST:] != _NONE
+
+    @property
+    def options(self) -> Mapping[str, Any]:
         """Those that were given, and for the others what the type declares."""
+        if not self.has_options and "sensitive" not in self.type.options:
+            return self.type.options
         given = {name: getattr(self, name) for name in OPTIONS}
         given = {name: value for name, value in given.items() if value is not None}
         found = {**self.type.options, **given}
         if "sensitive" in found:
             found["sensitive"] = all_names(self.type.options.get("sensitive"), self.sensitive)
         return found
+
+
+_FIRST = TaskRequest._fields.index("max_attempts")  # of the options, which come last
+_NONE = (None,) * (len(TaskRequest._fields) - _FIRST)
 
 
 def submit(requests: Sequence[TaskRequest]) -> list[TaskMessage]:
@@ -209,6 +220,13 @@ def _hidden(
 def _optional(request: TaskRequest, since_us: int, args: list, kwargs: dict) -> dict[str, Any]:
     """What the options come to in a message; moments that a type declares count from a moment."""
     options = request.options
+    if not options:
+        return {
+            "max_attempts": conf().max_attempts,
+            "backoff": backoff_of(conf().backoff_seconds),
+            "deadline_us": request.deadline_us,
+            "expires_us": request.expires_us,
+        }
     return {
         "max_attempts": options.get("max_attempts", conf().max_attempts),
         "backoff": backoff_of(options.get("backoff", conf().backoff_seconds)),
@@ -241,12 +259,13 @@ def options_errors(request: TaskRequest) -> dict[str, list[str]]:
         "deadline": moment_error(request.deadline_us),
         "expires": moment_error(request.expires_us) or _expires_error(request.expires_us),
     }
-    found = errors_of(request._asdict())
+    found = errors_of(request._asdict()) if request.has_options else {}
     found |= {name: [sentence] for name, sentence in said.items() if sentence}
-    if found:
+    if found or not request.has_options:  # what a type declares was looked at as it did
         return found
+    options = request.options
     for check in CONTRADICTIONS:
-        name, sentence = check(request.options, request.type.task.func)
+        name, sentence = check(options, request.type.task.func)
         if sentence:
             return {name: [sentence]}
     return {}
