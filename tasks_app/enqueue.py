@@ -15,10 +15,10 @@ from uuid_utils import uuid7
 
 from .broker import broker
 from .broker.durability import FAST
-from .compat import DEFAULT_TASK_BACKEND_ALIAS, signals
+from .compat import DEFAULT_TASK_BACKEND_ALIAS
 from .conf import conf
 from .exceptions import DuplicateTask, InvalidCall, ValueTooLarge
-from .listening import is_heard, tell
+from .listening import tell_enqueued
 from .lookup import find_many, is_id
 from .message import HIGHEST_PRIORITY, LOWEST_PRIORITY, TaskMessage, now_us, us_of
 from .normalize import normalized, queue_error, size_of
@@ -28,7 +28,6 @@ from .options.limits import limit_contradiction, limit_of
 from .options.table import OPTIONS, errors_of, path_of, seconds_of
 from .options.unique import contradiction, once_of
 from .registry import TaskType
-from .results import enqueued_result, task_of
 from .secrecy.sealing import is_on, keyed_digest, seal
 from .secrecy.sensitive import all_names, hidden_in, sensitive_contradiction, taken, without
 from .workflows.storing import put_dependent
@@ -139,10 +138,7 @@ def store(
         others = {}
     else:
         others = broker().submit_many(messages, durability=durability)
-    if is_heard(signals.task_enqueued):
-        for message in messages:
-            if message.id not in others:
-                tell(signals.task_enqueued, enqueued_result(message, task_of(message)))
+    tell_enqueued(message for message in messages if message.id not in others)
     return others
 
 

@@ -1,10 +1,13 @@
 """Django's task signals: sent only where somebody listens, and never able to change an outcome."""
 
 import logging
+from collections.abc import Iterable
 
 from django.dispatch import Signal
 
 from .compat import TaskResult, signals, task_backends
+from .message import TaskMessage
+from .results import enqueued_result, task_of
 
 # What each signal's own receiver, a line in the log, is worth. A result costs more than the
 # whole round trip to Redis may, so none is built for a line that nobody writes.
@@ -33,3 +36,10 @@ def is_heard(signal: Signal, level: int | None = None) -> bool:
 def tell(signal: Signal, result: TaskResult) -> None:
     """Send a signal; the error of a receiver is logged, by Django, and stays with it."""
     signal.send_robust(sender=type(task_backends[result.backend]), task_result=result)
+
+
+def tell_enqueued(messages: Iterable[TaskMessage]) -> None:
+    """Say of tasks that they were stored."""
+    if is_heard(signals.task_enqueued):
+        for message in messages:
+            tell(signals.task_enqueued, enqueued_result(message, task_of(message)))

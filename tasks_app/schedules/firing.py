@@ -15,10 +15,9 @@ from django.db import router, transaction
 from .. import enqueue, outbox
 from ..alias import AliasOptions
 from ..broker.durability import FAST
-from ..compat import signals, task_backends
-from ..listening import is_heard, tell
+from ..compat import task_backends
+from ..listening import tell_enqueued
 from ..message import TaskMessage, moment, now_us
-from ..results import enqueued_result, task_of
 from .definition import Definition, request_of
 from .models import Firing, Schedule
 
@@ -56,13 +55,8 @@ def put(messages: list[TaskMessage], using: str) -> None:
     """Write tasks into the outbox, in the current transaction; pushed when it has committed."""
     for message in messages:
         outbox.put([message], AliasOptions(database=using, durability=_durability(message)))
-    if messages and is_heard(signals.task_enqueued):
-        transaction.on_commit(partial(_announce, messages), using=using)
-
-
-def _announce(messages: list[TaskMessage]) -> None:
-    for message in messages:
-        tell(signals.task_enqueued, enqueued_result(message, task_of(message)))
+    if messages:
+        transaction.on_commit(partial(tell_enqueued, messages), using=using)
 
 
 def _durability(message: TaskMessage) -> str:

@@ -1,6 +1,6 @@
 """The tasks that others wait for: whether they have ended, how, and with what result."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -9,7 +9,7 @@ from django.utils.functional import SimpleLazyObject
 from .. import outbox
 from ..broker import broker
 from ..compat import TaskResult
-from ..lookup import find_many, is_id
+from ..lookup import Looks, find_many, is_id
 from ..message import StoredTask, TaskMessage
 from ..options.dependence import ONE
 from ..results import result_of
@@ -26,28 +26,16 @@ def statuses_of(ids: Iterable[str]) -> dict[str, Status]:
     and the database. Raise QueueUnavailable or DatabaseError.
     """
     wanted = [each for each in dict.fromkeys(ids) if is_id(each)]
+    looks = Looks(_live, _recorded, _enqueued, _quarantined)
     found: dict[str, Status] = {}
     for start in range(0, len(wanted), AT_ONCE):
-        found |= _statuses(wanted[start : start + AT_ONCE])
+        found |= looks.find(wanted[start : start + AT_ONCE])
     return found
 
 
 def known_of(ids: Collection[str]) -> set[str]:
     """Those of the ids that are tasks."""
     return set(statuses_of(ids)) if ids else set()
-
-
-def _statuses(wanted: Sequence[str]) -> dict[str, Status]:
-    found: dict[str, Status] = {}
-    looks: tuple[Callable[[list[str]], dict[str, Status]], ...] = (
-        _live, _recorded, _enqueued, _live, _recorded, _quarantined,
-    )  # fmt: skip
-    for look in looks:
-        missing = [task_id for task_id in wanted if task_id not in found]
-        if not missing:
-            break
-        found |= look(missing)
-    return found
 
 
 def _live(ids: list[str]) -> dict[str, Status]:

@@ -6,13 +6,11 @@ from typing import Any, NamedTuple
 from django.db import IntegrityError
 
 from ..api import submission
-from ..compat import signals
 from ..conf import conf
 from ..exceptions import InvalidCall
-from ..listening import is_heard, tell
+from ..listening import tell_enqueued
 from ..models import WorkflowRecord
 from ..options.unique import digest_of
-from ..results import enqueued_result, task_of
 from .plan import Plan, Planned
 from .policies import OnFailure
 from .result import WorkflowResult
@@ -40,9 +38,7 @@ def submit(asked: Mapping[str, Any], key: str | None = None) -> Submitted:
         if digest and (there := _known(digest)):
             return there
         raise
-    if is_heard(signals.task_enqueued):
-        for message in messages:
-            tell(signals.task_enqueued, enqueued_result(message, task_of(message)))
+    tell_enqueued(messages)
     return Submitted(WorkflowResult(plan.id), True)
 
 

@@ -6,10 +6,9 @@ from typing import Any
 from asgiref.sync import sync_to_async
 
 from ..call import Call, Ends, Part
-from ..compat import InvalidTask, signals
-from ..listening import is_heard, tell
+from ..compat import InvalidTask
+from ..listening import tell_enqueued
 from ..options.dependence import ids_of
-from ..results import enqueued_result, task_of
 from .plan import Plan, Planned
 from .policies import OnFailure
 from .result import WorkflowResult
@@ -62,9 +61,7 @@ class Workflow:
                 dict.fromkeys(by_id.get(a, a) if a not in by_name else a for a in each.after)
             )
         messages = self._plan.store()
-        if is_heard(signals.task_enqueued):
-            for message in messages:
-                tell(signals.task_enqueued, enqueued_result(message, task_of(message)))
+        tell_enqueued(messages)
         return WorkflowResult(self._plan.id)
 
     async def aenqueue(self) -> WorkflowResult:
