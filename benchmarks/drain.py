@@ -4,18 +4,19 @@ import time
 
 from tasks_app.broker import broker
 from tasks_app.models import TaskRecord
+from tasks_app.slices import slices
 from tasks_app.states import Status
 
 from .processor import spent
 from .report import Line
-from .work import done, messages, recorded, slices, wait_until, worker
+from .work import SLICE, done, messages, recorded, wait_until, worker
 
 
 def measure(count: int) -> list[Line]:
     queue = broker()
     queue.link.call("FLUSHDB")
     TaskRecord.objects.all().delete()
-    for some in slices(messages(count)):
+    for some in slices(messages(count), SLICE):
         queue.submit_many(some)
     queue.pause("default")
     with worker(processes=2) as process:

@@ -3,9 +3,10 @@
 import time
 
 from tasks_app.broker import broker
+from tasks_app.slices import slices
 
 from .report import Line
-from .work import messages, slices
+from .work import SLICE, messages
 
 
 def measure(count: int) -> list[Line]:
@@ -22,7 +23,7 @@ def measure(count: int) -> list[Line]:
 
 def _timed(client, commands: list[tuple]) -> float:
     began = time.perf_counter()
-    for some in slices(commands):
+    for some in slices(commands, SLICE):
         pipeline = client.pipeline(transaction=False)
         for command in some:
             pipeline.execute_command(*command)

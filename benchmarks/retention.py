@@ -17,12 +17,13 @@ from tasks_app.api.pagination import floor
 from tasks_app.broker import broker
 from tasks_app.message import Attempt, now_us
 from tasks_app.models import Ledger, TaskRecord
+from tasks_app.slices import slices
 from tests.postgres_server import PostgresServer
 from workers_app.coordinator import history
 from workers_app.coordinator.rows import Row, row_of
 
 from .report import Line, percent
-from .work import done, messages, recorded, slices, wait_until, worker
+from .work import SLICE, done, messages, recorded, wait_until, worker
 
 OLD_US = 31 * 86_400_000_000  # more than completed tasks are kept
 ALIAS = "retention"
@@ -70,7 +71,7 @@ def _drain(count: int) -> tuple[float, float, list[tuple[int, int, int]]]:
     queue.pause("default")
     log = Path(settings.VAR_DIR) / "worker.log"
     before = log.stat().st_size if log.exists() else 0
-    for some in slices(messages(count)):
+    for some in slices(messages(count), SLICE):
         queue.submit_many(some)
     old = TaskRecord.objects.count()
     with worker(processes=2):
@@ -96,7 +97,7 @@ def _told(log: Path, before: int) -> list[tuple[int, int, int]]:
 def _fill(count: int) -> None:
     """An old history."""
     _empty()
-    for some in slices(messages(count)):
+    for some in slices(messages(count), SLICE):
         history.write([_old_row(number, message) for number, message in enumerate(some)])
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from redis import Redis
@@ -14,43 +14,25 @@ from tasks_app.conf import conf
 from tasks_app.enqueue import submit
 from tasks_app.message import TaskMessage
 from tasks_app.models import Quarantine
+from tasks_app.slices import slices
 
 from . import tasks
 from .report import Line, percent
-from .work import PAYLOAD, messages, requests, slices
+from .work import PAYLOAD, SLICE, messages, requests
 
 ROUNDS = 20  # of each kind by turns, so that a busy moment hits all of them
 
 
+class Kind(NamedTuple):
+    """One way to submit."""
+
+    tasks: int  # of a round
+    call: Callable[[Any], Any]
+    prepare: Callable[[], Sequence[Any]]  # what it is called with, made before the clock starts
+
+
 def measure(count: int) -> list[Line]:
-    queue = broker()
-    client = Redis.from_url(conf().redis_url)
-    each = count // ROUNDS
-    few = max(each // 20, 1)  # of what waits for a disk
-    kinds: dict[str, tuple[Callable[[Any], Any], Callable[[], Sequence[Any]]]] = {
-        "raw": (
-            lambda payload: client.lpush("bench:raw", payload),
-            lambda: [message.encode() for message in messages(each)],
-        ),
-        "submit": (queue.submit, lambda: messages(each)),
-        "enqueue": (lambda _: tasks.noop.enqueue(payload=PAYLOAD), lambda: range(each)),
-        "row": (_row, lambda: range(few)),
-        "outbox": (_in_transaction, lambda: range(few)),
-        "submit_many": (queue.submit_many, lambda: slices(messages(each * 5))),
-        "bulk": (submit, lambda: slices(requests(each * 5))),
-        "enqueue_many": (tasks.noop.enqueue_many, lambda: slices(_calls(each * 5))),
-        "many_in_transaction": (_many_in_transaction, lambda: slices(_calls(each * 5))),
-        "fsync": (_fsync, lambda: _always(messages(few))),
-    }
-    rates = {name: [] for name in kinds}
-    for _ in range(ROUNDS):
-        for name, (call, prepare) in kinds.items():
-            items = prepare()
-            size = each * 5 if "many" in name or name == "bulk" else len(items)
-            rates[name].append(size / _timed(call, items))
-        queue.link.call("FLUSHDB")
-        queue.link.call("CONFIG", "SET", "appendfsync", "everysec")
-    rate = {name: median(some) for name, some in rates.items()}
+    rate = _rates(_kinds(count // ROUNDS))
     return [
         Line("raw LPUSH by redis-py, one round trip each", rate["raw"], "/s"),
         Line("broker.submit, one by one", rate["submit"], "/s", _of_raw(rate, "submit")),
@@ -72,6 +54,39 @@ def measure(count: int) -> list[Line]:
     ]
 
 
+def _kinds(each: int) -> dict[str, Kind]:
+    queue, client = broker(), Redis.from_url(conf().redis_url)
+    many, few = each * 5, max(each // 20, 1)  # in bulk; of what waits for a disk
+    return {
+        "raw": Kind(
+            each,
+            lambda payload: client.lpush("bench:raw", payload),
+            lambda: [message.encode() for message in messages(each)],
+        ),
+        "submit": Kind(each, queue.submit, lambda: messages(each)),
+        "enqueue": Kind(each, lambda _: tasks.noop.enqueue(payload=PAYLOAD), lambda: range(each)),
+        "row": Kind(few, _row, lambda: range(few)),
+        "outbox": Kind(few, _in_transaction, lambda: range(few)),
+        "submit_many": Kind(many, queue.submit_many, lambda: _sliced(messages(many))),
+        "bulk": Kind(many, submit, lambda: _sliced(requests(many))),
+        "enqueue_many": Kind(many, tasks.noop.enqueue_many, lambda: _sliced(_calls(many))),
+        "many_in_transaction": Kind(many, _many_in_transaction, lambda: _sliced(_calls(many))),
+        "fsync": Kind(few, _fsync, lambda: _always(messages(few))),
+    }
+
+
+def _rates(kinds: dict[str, Kind]) -> dict[str, float]:
+    """Tasks a second of each kind: the median of its rounds."""
+    rates: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(ROUNDS):
+        for name, kind in kinds.items():
+            items = kind.prepare()
+            rates[name].append(kind.tasks / _timed(kind.call, items))
+        broker().link.call("FLUSHDB")
+        broker().link.call("CONFIG", "SET", "appendfsync", "everysec")
+    return {name: median(some) for name, some in rates.items()}
+
+
 def _in_transaction(_: Any) -> None:
     with transaction.atomic():
         tasks.noop.enqueue(payload=PAYLOAD)
@@ -90,6 +105,11 @@ def _many_in_transaction(calls: Sequence[Any]) -> None:
 
 def _calls(count: int) -> list[dict[str, str]]:
     return [{"payload": PAYLOAD}] * count
+
+
+def _sliced(items: Sequence[Any]) -> list[list[Any]]:
+    """As bulk calls take them."""
+    return list(slices(items, SLICE))
 
 
 def _fsync(message: TaskMessage) -> None:

@@ -5,10 +5,11 @@ from statistics import median
 
 from tasks_app.broker import Broker
 from tasks_app.broker.connection import Link
+from tasks_app.slices import slices
 from tests.redis_server import RedisServer
 
 from .report import Line
-from .work import messages, slices
+from .work import SLICE, messages
 
 FEW = 1000
 CLAIMS = 60
@@ -47,7 +48,7 @@ def _measure(queue: Broker, count: int) -> list[Line]:
 
 def _fill(queue: Broker, count: int) -> None:
     for _ in range(max(1, count // 10_000)):
-        for some in slices(messages(min(count, 10_000))):
+        for some in slices(messages(min(count, 10_000)), SLICE):
             queue.submit_many(some)
         changes = queue.changes(1000)
         queue.acknowledge(changes)  # as the recorder would

@@ -35,10 +35,6 @@ def messages(count: int) -> list[TaskMessage]:
     return [message_of(request) for request in requests(count)]
 
 
-def slices(items: list[Any], size: int = SLICE) -> list[list[Any]]:
-    return [items[at : at + size] for at in range(0, len(items), size)]
-
-
 def wait_until(condition: Callable[[], Any], what: str, pause: float = 0.01) -> Any:
     """Poll until the condition holds, and return what it said."""
     until = time.monotonic() + PATIENCE_SECONDS

@@ -2,7 +2,7 @@
 
 from django.db import DatabaseError
 
-from . import lookup
+from . import cancelling, lookup
 from .broker import broker
 from .exceptions import TaskNotFound, WrongState
 from .message import UNREADABLE, StoredTask
@@ -23,13 +23,18 @@ def cancel(task_id: str, *, by: str) -> Status:
 
     What comes of it is dropped in any case: from now on its executor has no token for it.
 
-    Raise TaskNotFound, or WrongState if it has ended already.
+    Raise TaskNotFound, or WrongState if it has ended already, or if it is on its way to the queue
+    and cannot be stopped there.
     """
     before = _cancel(task_id, by)
     if before is None:
         before = must_find(task_id).state.status
         if before not in FINAL:  # opened again in between
-            before = _cancel(task_id, by) or before
+            before = _cancel(task_id, by)
+    if before is None:
+        raise WrongState(
+            "Only the history knows the task; a coordinator has to bring it back first."
+        )
     if before in FINAL:
         raise WrongState(f"The task is {before.value} already.")
     return before
@@ -52,7 +57,7 @@ def retry(task_id: str) -> int:
 
 
 def _cancel(task_id: str, by: str) -> Status | None:
-    return broker().cancel([task_id], by=by)[task_id] if lookup.is_id(task_id) else None
+    return cancelling.cancel([task_id], by=by)[task_id] if lookup.is_id(task_id) else None
 
 
 def _remarks(task_id: str) -> bytes:

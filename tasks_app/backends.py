@@ -7,12 +7,15 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.apps import apps
 from django.conf import settings
+from django.core.checks import CheckMessage, Error
 from django.utils import timezone
 
 from . import outbox
-from .alias import AliasOptions
+from .alias import AliasOptions, errors_in
 from .compat import (
+    DEFAULT_TASK_QUEUE_NAME,
     BaseTaskBackend,
     InvalidTask,
     Task,
@@ -22,6 +25,7 @@ from .compat import (
     signals,
     task_backends,
 )
+from .context import attempt
 from .enqueue import CONTRADICTIONS, TaskRequest, message_with
 from .exceptions import TaskSystemError, UnknownTaskType
 from .listening import is_heard, tell
@@ -33,10 +37,12 @@ from .options.table import declared_by, errors_of
 from .redis_task import RedisTask
 from .registry import TaskType, type_of, why_unknown
 from .results import enqueued_result, result_of
+from .states import Status
 from .workflows.storing import put_dependent
 
 Call = tuple[Task, Sequence[Any], Mapping[str, Any]]
 
+APPS = ("workers_app", "tasks_app")
 USED_ONCE = ("run_after", "idempotency_key", "depends_on")
 
 
@@ -65,7 +71,7 @@ class RedisBackend(BaseTaskBackend):
 
     def validate_task(self, task: Task) -> None:
         """Raise InvalidTask if the task cannot run; at its declaration, and at every enqueue."""
-        if not isinstance(task.priority, int):
+        if not _is_whole(task.priority):
             raise InvalidTask("priority must be a whole number between -100 and 100.")
         super().validate_task(task)
         if sentence := queue_error(task.queue_name):
@@ -127,12 +133,38 @@ class RedisBackend(BaseTaskBackend):
         stored = find(result_id)
         if stored is None:
             raise TaskResultDoesNotExist(f"There is no task {result_id!r}.")
+        if stored.state.status == Status.ASSIGNED and (own := attempt()):
+            result = own.result
+            if result.id == result_id:
+                return result  # it has begun, which is published a little later
         alias = stored.message.backend
         try:
             # A task may have come from where TASKS has other names.
             return result_of(stored, alias if alias in task_backends.settings else self.alias)
         except UnknownTaskType as error:
             raise TaskResultDoesNotExist(f"Task {result_id} cannot be shown: {error}") from error
+
+    def check(self, **kwargs: Any) -> list[CheckMessage]:
+        """What ``manage.py check`` says of this alias; checks.py has what is not of an alias."""
+        missing = [name for name in APPS if apps.apps_ready and not apps.is_installed(name)]
+        return [
+            *(
+                Error(
+                    f"TASKS[{self.alias!r}] needs the app {name!r}.",
+                    hint=f"Add {name!r} to INSTALLED_APPS, before channels.",
+                    id="tasks.E007",
+                )
+                for name in missing
+            ),
+            *(
+                Error(
+                    f"OPTIONS of TASKS[{self.alias!r}]: {sentence}",
+                    hint="Options of the system are those of the DTPS setting.",
+                    id="tasks.E004",
+                )
+                for sentence in errors_in(self.options)
+            ),
+        ]
 
     def _store(
         self, messages: Sequence[TaskMessage], parents: Mapping[str, Any], tell: outbox.Tell
@@ -169,12 +201,21 @@ class RedisBackend(BaseTaskBackend):
         return TaskRequest(
             type=_registered(task),
             queue=task.queue_name,
-            priority=task.priority,
+            priority=int(task.priority),
             run_after_us=_us_of(task.run_after) if task.run_after else 0,
             backend=self.alias,
             **options,
             **{f"{name}_us": _us_of(moment) for name, moment in moments.items()},
         )
+
+
+def own_queues() -> tuple[str, ...]:
+    """The queues that the aliases of our backend name; where one names none, "default" for it."""
+    ours = (each for each in task_backends.all() if isinstance(each, RedisBackend))
+    named = {queue for each in ours for queue in each.queues or {DEFAULT_TASK_QUEUE_NAME}}
+    return tuple(sorted(named, key=lambda name: (name != DEFAULT_TASK_QUEUE_NAME, name))) or (
+        DEFAULT_TASK_QUEUE_NAME,
+    )
 
 
 def _announce(results: Sequence[TaskResult]) -> None:
@@ -186,7 +227,7 @@ def _announce(results: Sequence[TaskResult]) -> None:
 def _registered(task: Task) -> TaskType:
     known = type_of(task)
     if known is None:
-        reason = why_unknown(task) or "its module is in no installed app"
+        reason = why_unknown(task) or "its module is a program, or one of Python's own"
         raise InvalidTask(f"No worker could find {task.module_path}: {reason}.")
     return known
 
@@ -195,6 +236,11 @@ def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, datetime]
     """Options as a type may declare them; and the moments among them, which only a submit names."""
     moments = {name: value for name, value in options.items() if isinstance(value, datetime)}
     return {name: value for name, value in options.items() if name not in moments}, moments
+
+
+def _is_whole(value: Any) -> bool:
+    """Django takes 3.0 too."""
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
 
 
 def _us_of(moment: datetime) -> int:

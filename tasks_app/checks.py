@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks.registry import registry
 from django.core.exceptions import ImproperlyConfigured
 
-from .alias import errors_in
 from .backends import RedisBackend
 from .compat import task_backends
 from .conf import Conf, conf
 from .registry import unknown_tasks
 from .schedules.declared import declared
 
+ASKS_EACH_BACKEND = ("django.tasks.checks", "django_tasks.checks")  # Django 6, and the package
 SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -71,15 +72,9 @@ def check_backends(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
                 id="tasks.W003",
             )
         ]
-    return [
-        Error(
-            f"OPTIONS of TASKS[{backend.alias!r}]: {sentence}",
-            hint="Options of the system are those of the DTPS setting.",
-            id="tasks.E004",
-        )
-        for backend in ours
-        for sentence in errors_in(backend.options)
-    ]
+    if any(check.__module__ in ASKS_EACH_BACKEND for check in registry.get_checks()):
+        return []  # each is asked already
+    return [message for backend in ours for message in backend.check()]
 
 
 @register()

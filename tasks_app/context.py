@@ -12,7 +12,6 @@ from asgiref.sync import sync_to_async
 from . import compat
 from .compat import TaskResult
 from .exceptions import TaskRetry, TaskSnoozed
-from .workflows.parents import parents_of
 
 MOST_SECONDS = 366 * 86400  # of a pause that a task may ask for
 
@@ -33,7 +32,7 @@ class Attempt(Protocol):
     @property
     def fence(self) -> int: ...
     @property
-    def task_id(self) -> str: ...
+    def parents(self) -> Sequence[TaskResult]: ...
     def report(self, done: float, total: float | None, note: str) -> None: ...
     def write(self, text: str, level: int, logger: str = "") -> None: ...
     def load(self) -> dict[str, Any]: ...
@@ -98,9 +97,10 @@ class TaskContext(compat.TaskContext):
     def parents(self) -> Sequence[TaskResult]:
         """The tasks that this one waited for, in the order given: their results and errors.
 
-        The first look asks the database. Of many, ``takes_results`` costs less.
+        The first look asks the database, and waits some seconds for a Redis that is away before it
+        raises QueueUnavailable. Of many, ``takes_results`` costs less.
         """
-        return parents_of(self._attempt.task_id)
+        return self._attempt.parents
 
     @property
     def fence(self) -> int:

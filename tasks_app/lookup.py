@@ -4,10 +4,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from django.apps import apps
-
 from . import outbox
 from .broker import broker, keys
+from .late import model
 from .message import State, StoredTask
 from .remarks import NOTHING, Remarks
 
@@ -81,7 +80,7 @@ def find_remarks(task_id: str, state: State | None = None) -> Remarks:
 
 def recorded_remarks(ids: Iterable[str]) -> dict[str, Remarks]:
     """What the history knows of some tasks; nothing of those that said nothing."""
-    rows = apps.get_model("tasks_app", "TaskRemarks").objects.filter(id__in=list(ids))
+    rows = model("TaskRemarks").objects.filter(id__in=list(ids))
     return {task_id: Remarks.decode(text) for task_id, text in rows.values_list("id", "text")}
 
 
@@ -95,9 +94,8 @@ def _live(ids: list[str]) -> dict[str, StoredTask]:
 
 
 def _recorded(ids: list[str]) -> dict[str, StoredTask]:
-    # By name: this module may be imported while the apps are still loading.
-    records = apps.get_model("tasks_app", "TaskRecord").objects
-    return {record.id: record.stored for record in records.filter(id__in=ids)}
+    records = model("TaskRecord").objects.filter(id__in=ids)
+    return {record.id: record.stored for record in records}
 
 
 def _enqueued(ids: list[str]) -> dict[str, StoredTask]:
@@ -105,5 +103,5 @@ def _enqueued(ids: list[str]) -> dict[str, StoredTask]:
 
 
 def _quarantined(ids: list[str]) -> dict[str, StoredTask]:
-    rows = apps.get_model("tasks_app", "Quarantine").objects
-    return {row.task_id: row.stored for row in rows.filter(task_id__in=ids).order_by("id")}
+    rows = model("Quarantine").objects.filter(task_id__in=ids).order_by("id")
+    return {row.task_id: row.stored for row in rows}

@@ -239,9 +239,8 @@ class WorkerRecord(models.Model):
 class ApiToken(models.Model):
     """A key to the API that acts as its user. Only the key's hash is stored."""
 
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens"
-    )
+    # No name for the way back: Wagtail's tokens have taken the obvious one.
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=100, help_text=_("what it is used for"))
     prefix = models.CharField(max_length=12, help_text=_("the beginning, to recognise it by"))
     digest = models.CharField(max_length=64, unique=True, help_text=_("SHA-256 of the key"))

@@ -28,14 +28,26 @@ from .broker.keys import shard_of
 from .broker.wire import MOST_A_CALL, MOST_BYTES
 from .compat import task_backends
 from .exceptions import PartlyStored, TaskSystemError, TooLate
+from .late import model
 from .message import TaskMessage, now_us
+from .slices import slices
 
 logger = logging.getLogger(__name__)
 
 TURN_US = 5_000_000  # for who commits to push; also for how long the sweeper lets a row lie
+MARGIN_US = 1_000_000  # that the clock of Redis may step back
 ROWS = 500  # in one statement
 MOST_COUNTED = 10_000  # rows: counting more would take longer than anybody waits
 LATE_SECONDS = 60  # after which a row should be gone: a coordinator has pushed it by then
+
+
+class Row(NamedTuple):
+    """Where a task lies, and whose turn it is."""
+
+    id: str
+    database: str
+    turn_us: int
+    is_put_off: bool  # it waits for its next try: until then nobody pushes it
 
 
 class Waiting(NamedTuple):
@@ -188,13 +200,13 @@ class Batch:
 
     def _renewed(self, ids: Sequence[str], turn_us: int) -> set[str]:
         """Take another turn with those rows that nobody else has taken meanwhile."""
-        for part in parts(ids):
+        for part in slices(ids, ROWS):
             rows(self._database).filter(id__in=part, turn_us=self._turn_us).update(turn_us=turn_us)
         return self._mine(ids, turn_us)
 
     def _mine(self, ids: Iterable[str], turn_us: int) -> set[str]:
         found = set()
-        for part in parts(list(ids)):
+        for part in slices(ids, ROWS):
             mine = rows(self._database).filter(id__in=part, turn_us=turn_us)
             found.update(mine.values_list("id", flat=True))
         return found
@@ -207,8 +219,11 @@ def is_push(callback: Callable[[], None]) -> bool:
 
 
 def turn_after(us: int) -> int:
-    """When the turn of one who enqueues ends, that begins now. Even: the sweeper's are odd."""
-    return us // 2 * 2 + TURN_US
+    """When the turn of one who enqueues ends, that begins now.
+
+    A multiple of four: the sweeper's are odd, and those of who cancels are the other even ones.
+    """
+    return us // 4 * 4 + TURN_US
 
 
 def push(queue: Broker, some: Sequence[Waiting], turn_us: int) -> None:
@@ -251,7 +266,7 @@ def calls(messages: Sequence[TaskMessage]) -> Iterator[list[TaskMessage]]:
 
 def delete(database: str, ids: Sequence[str]) -> None:
     """Delete the rows of tasks that Redis has, or had."""
-    for part in parts(ids):
+    for part in slices(ids, ROWS):
         rows(database).filter(id__in=part).delete()
 
 
@@ -259,13 +274,61 @@ def find(ids: Iterable[str]) -> dict[str, TaskMessage]:
     """Those of the tasks that have a row, in any outbox."""
     wanted, found = list(ids), {}
     for database in databases():
-        for part in parts([task_id for task_id in wanted if task_id not in found]):
+        missing = [task_id for task_id in wanted if task_id not in found]
+        for part in slices(missing, ROWS):
             for task_id, definition in (
                 rows(database).filter(id__in=part).values_list("id", "definition")
             ):
                 with suppress(ValueError):  # of a newer version
                     found[task_id] = TaskMessage.decode(bytes(definition))
     return found
+
+
+def standing(ids: Iterable[str]) -> list[Row]:
+    """The rows that some tasks have, in all outboxes."""
+    found = []
+    wanted = list(ids)
+    for database in databases():
+        for part in slices(wanted, ROWS):
+            there = rows(database).filter(id__in=part).values_list("id", "turn_us", "reason")
+            found += [Row(task_id, database, us, bool(reason)) for task_id, us, reason in there]
+    return found
+
+
+def take(database: str, found: Iterable[Row]) -> tuple[dict[str, Waiting], int]:
+    """Take the next turn with those of the rows that nobody has now. Return them, and its end.
+
+    What this version cannot read is left.
+    """
+    now_us = broker().server_time_us()
+    turn_us = turn_after(now_us) + 2
+    taken: dict[str, Waiting] = {}
+    for row in found:
+        if row.is_put_off or row.turn_us < now_us - MARGIN_US:
+            # One by one: so each is known to be ours, also if another one has the same end.
+            mine = rows(database).filter(id=row.id, turn_us=row.turn_us)
+            if mine.update(turn_us=turn_us, reason=""):
+                taken |= _waiting_in(database, row.id)
+    return taken, turn_us
+
+
+def _waiting_in(database: str, task_id: str) -> dict[str, Waiting]:
+    found = {}
+    for text, durability in (
+        rows(database).filter(id=task_id).values_list("definition", "durability")
+    ):
+        definition = bytes(text)
+        with suppress(ValueError):  # of a newer version
+            message = TaskMessage.decode(definition)
+            found[task_id] = Waiting(message, durability, len(definition))
+    return found
+
+
+def recorded(ids: Sequence[str]) -> set[str]:
+    """Those of the tasks that the history has, as rows or in quarantine."""
+    records = model("TaskRecord").objects.filter(id__in=ids)
+    refused = model("Quarantine").objects.filter(task_id__in=ids)
+    return {*records.values_list("id", flat=True), *refused.values_list("task_id", flat=True)}
 
 
 class Lag(NamedTuple):
@@ -319,9 +382,3 @@ def _batch(database: str) -> Batch:
         batch = Batch(database)
         connection.dtps_batch = weakref.ref(batch)
     return batch
-
-
-def parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Ids in as few lists as a statement each can name."""
-    for start in range(0, len(ids), ROWS):
-        yield ids[start : start + ROWS]

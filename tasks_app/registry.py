@@ -1,12 +1,13 @@
 """The task types: what the installed apps' ``tasks`` modules declare, by name.
 
-Django allows a task in any module. One that stands elsewhere in an app, or in the project's own
-package, is run too when Python code enqueues it; but only what a ``tasks`` module has is listed,
-and can be submitted by name.
+Django allows a task in any module. One that stands elsewhere, in an app or in none, is run too
+when Python code enqueues it; but only what a ``tasks`` module has is listed, and can be submitted
+by name.
 """
 
 import inspect
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -16,7 +17,6 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string, module_has_submodule
 
@@ -92,7 +92,7 @@ def get(name: str) -> TaskType:
 def resolve(name: str) -> TaskType:
     """The type of a task in the queue, whose name some code has vouched for when it enqueued it.
 
-    Imports a module of an app if it must: so never ask it for a name that came over the network.
+    Imports its module if it must: so never ask it for a name that came over the network.
     Raise UnknownTaskType.
     """
     return task_types().get(name) or _elsewhere(name) or get(name)
@@ -129,9 +129,9 @@ def why_unknown(task: Task) -> str:
 
 @lru_cache(maxsize=1000)
 def _elsewhere(name: str) -> TaskType | None:
-    """A type that stands in an app, or in the project's package, outside of a ``tasks`` module."""
+    """A type that stands outside of the apps' ``tasks`` modules."""
     module, _, _ = name.rpartition(".")
-    if not any(f"{module}.".startswith(f"{package}.") for package in _packages()):
+    if not _may_have_tasks(module):
         return None
     try:
         found = import_string(name)
@@ -144,12 +144,10 @@ def _elsewhere(name: str) -> TaskType | None:
     return TaskType.of(found) if isinstance(found, Task) and name_of(found) == name else None
 
 
-def _packages() -> Iterator[str]:
-    yield from (app.name for app in apps.get_app_configs())
-    for name in ("SETTINGS_MODULE", "ROOT_URLCONF"):
-        package, dot, _ = (getattr(settings, name, None) or "").partition(".")
-        if dot:
-            yield package
+def _may_have_tasks(module: str) -> bool:
+    """Not Python's own modules, nor programs: some do what they do as soon as they are imported."""
+    parts = module.split(".")
+    return bool(module) and parts[0] not in sys.stdlib_module_names and "__main__" not in parts
 
 
 def _tasks() -> Iterator[Task]:

@@ -65,6 +65,16 @@ def _redis_settings(settings, redis_server):
 
 
 @pytest.fixture
+def options(settings):
+    """Set some of the DTPS options for a test."""
+
+    def choose(**given):
+        settings.DTPS = {**settings.DTPS, **given}
+
+    return choose
+
+
+@pytest.fixture
 def broker(redis_server):
     """The project's broker on an empty server."""
     broker = project_broker()

@@ -1,13 +1,13 @@
 """Schedules: made, changed, paused and run here; and what became of their slots."""
 
 from dataclasses import fields, replace
-from datetime import UTC
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -174,14 +174,14 @@ class ScheduleAdmin(ModelAdmin):
 
     @display(description="state", label={"active": "success", "paused": "warning"})
     def state(self, row: Schedule) -> str:
-        if not row.is_declared:
-            return "gone"
-        return "active" if row.enabled else "paused"
+        return view.state_of(row)
 
     @display(description="next")
     def next_shown(self, row: Schedule) -> str:
         coming = view.next_us(row, 1)
-        return _clock(row, coming[0]) if coming else NONE
+        if not coming:
+            return NONE
+        return format_html('<span title="{}">{}</span>', _next(row), view.clock(row, coming[0]))
 
     @display(description="next five times")
     def preview(self, row: Schedule) -> str:
@@ -189,7 +189,7 @@ class ScheduleAdmin(ModelAdmin):
 
     @display(description="last")
     def last_shown(self, row: Schedule) -> str:
-        return _clock(row, row.last_us) if row.last_us else NONE
+        return view.clock(row, row.last_us) if row.last_us else NONE
 
     @display(description="args")
     def args_shown(self, row: Schedule) -> str:
@@ -277,7 +277,7 @@ class FiringAdmin(ReadOnlyAdmin):
 
     @display(description="due")
     def slot(self, row: Firing) -> str:
-        return _clock(row.schedule, row.slot_us)
+        return view.clock(row.schedule, row.slot_us)
 
     @display(description="fired")
     def fired(self, row: Firing) -> str:
@@ -290,9 +290,6 @@ class FiringAdmin(ReadOnlyAdmin):
 
 def _next(schedule: Schedule) -> str:
     coming = view.next_us(schedule)
-    return ", ".join(_clock(schedule, us) for us in coming) or _("not while it is paused or over")
-
-
-def _clock(schedule: Schedule, us: int) -> str:
-    at = view.local(schedule, us)
-    return f"{at or moment(us).astimezone(UTC):%a %Y-%m-%d %H:%M:%S %Z}"
+    return ", ".join(view.clock(schedule, us) for us in coming) or _(
+        "not while it is paused or over"
+    )

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from .permissions import VIEW
 from .rest_view import OurRest
-from .serializers import ErrorSerializer
+from .serializers.error import ErrorSerializer
 
 SENTENCES = {
     400: "A field is wrong; sentences by field. Nothing was done.",

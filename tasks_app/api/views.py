@@ -26,21 +26,20 @@ from .permissions import OPERATE, SUBMIT, VIEW
 from .queue_view import queue_shown
 from .rest_view import OurRest
 from .schema import IDEMPOTENCY_KEY, TASK_ID, describe
-from .serializers import (
+from .serializers.listing import PageQuerySerializer, PageSerializer
+from .serializers.queue import PausedSerializer, QueueSerializer, TaskTypeSerializer
+from .serializers.submit import (
     BulkSerializer,
     BulkSubmittedSerializer,
-    CancelledSerializer,
-    LogSerializer,
-    PageQuerySerializer,
-    PageSerializer,
-    PausedSerializer,
-    QueueSerializer,
-    RetriedSerializer,
-    StatusSerializer,
     SubmitSerializer,
     SubmittedSerializer,
+)
+from .serializers.task import (
+    CancelledSerializer,
+    LogSerializer,
+    RetriedSerializer,
+    StatusSerializer,
     TaskSerializer,
-    TaskTypeSerializer,
     WhySerializer,
 )
 from .task_view import all_of, log_of, row_of, status_of

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..broker import Broker, keys
+from ..slices import slices
 from .findings import Finding, Report
 from .live import STEP, Live
 from .probe import Probe
@@ -81,9 +82,9 @@ class Auditor:
             self._say(f"looking again at {len(self._suspects):,}")
             time.sleep(max(self._seen_at + self._settle_seconds - time.monotonic(), 0.0))
             suspects, self._suspects = self._suspects, []
-            for probe, some in _by_probe(suspects).items():
-                for first in range(0, len(some), STEP):
-                    self._second_look(probe, some[first : first + STEP])
+            for probe, findings in _by_probe(suspects).items():
+                for some in slices(findings, STEP):
+                    self._second_look(probe, some)
         self._suspects = []
 
     def _second_look(self, probe: Probe, before: Sequence[Finding]) -> None:

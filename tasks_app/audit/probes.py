@@ -1,10 +1,9 @@
 """The probes of Redis, and the order of all probes."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator, Sequence
 
+from ..slices import slices
 from ..states import FINAL
 from . import compared, places, register, story, texts
 from .findings import Finding, Position
@@ -206,7 +205,7 @@ class UniqueProbe(Probe):
         self._keys = keys
 
     def subjects(self) -> Iterator[list[str]]:
-        yield from _slices(sorted(self._keys.unique))
+        yield from slices(sorted(self._keys.unique), STEP)
 
     def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
         for name in subjects:
@@ -228,7 +227,7 @@ class QueueProbe(Probe):
         self._keys = keys
 
     def subjects(self) -> Iterator[list[str]]:
-        yield from _slices(sorted(self._keys.queues))
+        yield from slices(sorted(self._keys.queues), STEP)
 
     def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
         for line in self._live.lines(subjects):
@@ -243,7 +242,7 @@ class LimitProbe(Probe):
         self._keys = keys
 
     def subjects(self) -> Iterator[list[str]]:
-        yield from _slices(sorted(self._keys.limits))
+        yield from slices(sorted(self._keys.limits), STEP)
 
     def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
         for limit in self._live.limits(subjects):
@@ -258,7 +257,7 @@ class HolderProbe(Probe):
         self._keys = keys
 
     def subjects(self) -> Iterator[list[str]]:
-        yield from _slices(sorted(self._keys.executors))
+        yield from slices(sorted(self._keys.executors), STEP)
 
     def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
         uptime_ms = self._live.uptime_ms()
@@ -314,12 +313,6 @@ class StreamProbe(Probe):
             else:
                 value = self._live.call("HGET", self._live.key("counters"), name)
                 yield from register.miscounted(name, value)
-
-
-def _slices(items: Iterable[Any]) -> Iterator[list[Any]]:
-    parts = iter(items)
-    while some := list(islice(parts, STEP)):
-        yield some
 
 
 def probes(shards: Sequence[Live], record: Record) -> Iterator[Probe]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..bounded import sizes_of, slices, storable
+from ..bounded import sized_slices, sizes_of, storable
 from ..broker.wire import position
 from ..models import Ledger, Quarantine, TaskRecord
 from .findings import Position
@@ -41,13 +41,13 @@ class Record:
         """The ids of all rows, in slices whose texts fit into memory together."""
         after = ""
         while sizes := sizes_of(TaskRecord.objects.filter(id__gt=after).order_by("id")[:STEP]):
-            yield from slices(sizes, MOST_BYTES)
+            yield from sized_slices(sizes, MOST_BYTES)
             after = sizes[-1][0]
 
     def slices(self, ids: Sequence[str]) -> Iterator[list[str]]:
         """The same ids, in slices whose texts fit into memory together."""
         known = dict(sizes_of(TaskRecord.objects.filter(id__in=storable(ids))))
-        yield from slices([(task_id, known.get(task_id, 0)) for task_id in ids], MOST_BYTES)
+        yield from sized_slices([(task_id, known.get(task_id, 0)) for task_id in ids], MOST_BYTES)
 
     def rows(self, ids: Sequence[str]) -> dict[str, Row]:
         """The rows of tasks that have one, as they are now."""

@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from .. import outbox
+from ..bounded import id_slices
 from ..message import now_us
 from ..models import Dependency, TaskRecord
+from ..slices import slices
 from ..states import FINAL, Status
 from . import rows
 from .findings import Finding
@@ -51,11 +53,7 @@ class ReleaseProbe(Probe):
         self._record = record
 
     def subjects(self) -> Iterator[list[str]]:
-        waiting = TaskRecord.objects.filter(status=Status.WAITING).order_by("id")
-        after = ""
-        while some := list(waiting.filter(id__gt=after).values_list("id", flat=True)[:STEP]):
-            yield some
-            after = some[-1]
+        yield from id_slices(TaskRecord.objects.filter(status=Status.WAITING), STEP)
 
     def look(self, subjects: Sequence[str]) -> Iterator[Finding]:
         rows = self._record.rows(subjects)
@@ -78,9 +76,9 @@ class ReleaseProbe(Probe):
             waits_for[child_id].add(parent_id)
         parents = sorted(set().union(*waits_for.values()))
         over = set()
-        for start in range(0, len(parents), STEP):
-            some = TaskRecord.objects.filter(id__in=parents[start : start + STEP])
-            over.update(some.filter(status__in=FINAL).values_list("id", flat=True))
+        for some in slices(parents, STEP):
+            rows = TaskRecord.objects.filter(id__in=some, status__in=FINAL)
+            over.update(rows.values_list("id", flat=True))
         return [task_id for task_id in ids if waits_for[task_id] <= over]
 
 
@@ -111,11 +109,9 @@ class OutboxProbe(Probe):
 
     def subjects(self) -> Iterator[list[tuple[str, str]]]:
         for database in outbox.databases():
-            late = outbox.rows(database).filter(created_us__lt=_late_us()).order_by("id")
-            after = ""
-            while some := list(late.filter(id__gt=after).values_list("id", flat=True)[:STEP]):
-                yield [(database, task_id) for task_id in some]
-                after = some[-1]
+            late = outbox.rows(database).filter(created_us__lt=_late_us())
+            for ids in id_slices(late, STEP):
+                yield [(database, task_id) for task_id in ids]
 
     def look(self, subjects: Sequence[tuple[str, str]]) -> Iterator[Finding]:
         for database in {database for database, _ in subjects}:

@@ -12,7 +12,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     token: str
-    outcome: str  # "completed", "failed", "retry", "released", "snoozed", "snoozed_again"
+    outcome: str  # as exchange.lua tells
     pause_ms: int = 0  # before a retry or a released task may start
     line: bytes = b""  # one Attempt, encoded
 
@@ -25,6 +25,7 @@ class Decision:
     version: int  # at which it was looked at
     not_before_ms: int = 0  # if it is let go
     line: bytes = b""  # one Attempt, encoded, if it is cancelled
+    reason: str = ""  # id of the task that is why: not if that is open again
 
 
 @dataclass(frozen=True, slots=True)

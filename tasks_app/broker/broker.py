@@ -33,6 +33,7 @@ from ..message import (
     ranks_of,
 )
 from ..remarks import Remarks
+from ..slices import slices
 from ..states import Status
 from . import keys, wire
 from .answers import (
@@ -241,7 +242,7 @@ class Broker:
     def finish(self, executor: str, settlements: Sequence[Settlement], shard: int = 0) -> list[str]:
         """Finish only. Return the ids whose settlement was stale."""
         stale = []
-        for some in wire.slices(settlements):
+        for some in slices(settlements, MOST_A_CALL):
             stale += self.exchange(executor, "", [], limit=0, settlements=some, shard=shard).stale
         return stale
 
@@ -267,7 +268,7 @@ class Broker:
 
     def start(self, executor: str, ids: Sequence[str], shard: int = 0) -> int:
         """Publish held tasks as processing. Return how many were news."""
-        return sum(self.run("start", shard, executor, *some) for some in wire.slices(ids))
+        return sum(self.run("start", shard, executor, *some) for some in slices(ids, MOST_A_CALL))
 
     def remark(
         self, executor: str, remarks: Sequence[Remark], *, tells: bool = False, shard: int = 0
@@ -278,7 +279,7 @@ class Broker:
         """
         bounds = (conf().task_log_lines, conf().task_log_bytes, int(tells))
         refused = []
-        for some in wire.slices(remarks, MOST_REMARKS):
+        for some in slices(remarks, MOST_REMARKS):
             words: list[Any] = []
             for r in some:
                 words += (r.id, r.token, r.serial, r.progress, r.checkpoint, r.lines)
@@ -359,11 +360,11 @@ class Broker:
     def admit(self, decisions: Sequence[Decision], shard: int = 0) -> list[str]:
         """Let tasks go that wait for others, or cancel them; return the ids of those that were.
 
-        Any other was decided before, or has moved on since it was looked at.
+        Any other was decided before, or has moved on since it was looked at, as has its reason.
         """
         decided = []
-        for some in wire.slices(decisions):
-            words = [w for d in some for w in (d.id, d.version, d.not_before_ms, d.line)]
+        for some in slices(decisions, MOST_A_CALL):
+            words = [w for d in some for w in (d.id, d.version, d.not_before_ms, d.line, d.reason)]
             decided += wire.texts(self.run_as_leader("admit", shard, *words))
         return decided
 
@@ -375,16 +376,39 @@ class Broker:
         Who holds one loses it at once, and its worker is ordered to stop it. ``why`` is a sentence
         for each task; by default it names who asked.
         """
-        said = why or (by and f"Cancelled by {by}.")
-        line = Attempt(outcome=Status.CANCELLED, ended_us=now_us(), error=said)
+        line = _cancelled(by, why)
         before: dict[str, Status | None] = dict.fromkeys(ids)
         for shard in keys.shards():
             asked = [task_id for task_id in before if before[task_id] is None]
             while asked:
-                answers = self.run("cancel", shard, line.encode(), *asked[:MOST_A_CALL])
+                answers = self.run("cancel", shard, line, *asked[:MOST_A_CALL])
                 before |= {i: Status(a.decode()) for i, a in zip(asked, answers, strict=False) if a}
                 del asked[: len(answers)]
         return before
+
+    def bury(
+        self,
+        messages: Sequence[TaskMessage],
+        *,
+        not_after_ms: int,
+        durability: str = FAST,
+        by: str = "",
+        why: str = "",
+    ) -> None:
+        """Store up to 1,000 tasks of one shard as cancelled, that nobody has submitted.
+
+        Those that Redis knows stay as they are. The call may be repeated. Raise TooLate,
+        NotDurable, or UnknownOutcome.
+        """
+        if durability != FAST:
+            must_be_possible(self.link, durability)
+        words = [word for message in messages for word in (message.id, message.encode())]
+        shard = keys.shard_of(messages[0].queue)
+        answer = self.run(
+            "bury", shard, not_after_ms, _cancelled(by, why), *words, durability=durability
+        )
+        if answer == [b"late"]:
+            raise TooLate("The cancel took longer than its time limit.")
 
     def retry(
         self, message: TaskMessage, recorded: State, remarks: bytes = b"", *, waits: bool = False
@@ -419,7 +443,8 @@ class Broker:
         left = list(tasks)
         while left:
             some = wire.amendments(left)
-            words = wire.texts(self.run("amend", shard, *(word for each in some for word in each)))
+            flat = [word for each in some for word in each]
+            words = wire.texts(self.run("amend", shard, conf().max_queues, *flat))
             done |= {each[0]: word for each, word in zip(some, words, strict=False)}
             del left[: len(words)]
         return done
@@ -491,7 +516,7 @@ class Broker:
         tasks = [(task_id, version, int(task_id in late)) for task_id, version in versions.items()]
         return sum(
             self.run_as_leader("forget", shard, *(word for task in some for word in task))
-            for some in wire.slices(tasks)
+            for some in slices(tasks, MOST_A_CALL)
         )
 
     # --- after a loss ---
@@ -565,7 +590,7 @@ class Broker:
     def read(self, ids: Sequence[str], shard: int = 0) -> dict[str, tuple[bytes, bytes | None]]:
         """The raw (definition, state) of those that a shard knows."""
         found = {}
-        for some in wire.slices(ids):
+        for some in slices(ids, MOST_A_CALL):
             definitions, states = self.run("read", shard, *some)
             found |= {
                 task_id: (definition, state)
@@ -582,10 +607,10 @@ class Broker:
         name, found = keys.key(shard, "remarks"), {}
         if not ids or not self.link.call("EXISTS", name):
             return found
-        for some in wire.slices(ids):
+        for some in slices(ids, MOST_A_CALL):
             heads = zip(some, self.link.call("HMGET", name, *some), strict=True)
             found |= {task_id: Remarks(head) for task_id, head in heads if head is not None}
-        for some in wire.slices(list(found), MOST_REMARKS):
+        for some in slices(list(found), MOST_REMARKS):
             fields = [f"{task_id}:{part}" for task_id in some for part in ("state", "log")]
             parts = iter([part or b"" for part in self.link.call("HMGET", name, *fields)])
             for task_id in some:
@@ -656,7 +681,7 @@ class Broker:
         """How many tasks each of some executors holds."""
         loads = dict.fromkeys(executors, 0)
         for shard in keys.shards():
-            for some in wire.slices(executors):
+            for some in slices(executors, MOST_A_CALL):
                 for executor, load in zip(some, self.run("loads", shard, *some), strict=True):
                     loads[executor] += load
         return loads
@@ -672,6 +697,12 @@ class Broker:
                 counters[name.decode()] = counters.get(name.decode(), 0) + int(value)
             queues += [wire.queue_stats(line) for line in lines]
         return Stats(at_ms, sorted(queues, key=lambda queue: queue.name), unrecorded, counters)
+
+
+def _cancelled(by: str, why: str) -> bytes:
+    """The line of tasks that somebody cancels; ``why`` may stand for his name."""
+    said = why or (by and f"Cancelled by {by}.")
+    return Attempt(outcome=Status.CANCELLED, ended_us=now_us(), error=said).encode()
 
 
 def _another() -> bytes:

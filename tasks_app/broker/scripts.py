@@ -56,6 +56,27 @@ def _used(parts: str, by: str) -> str:
     return kept
 
 
+# What only few tasks need stands in parts that are one function to all others: these call, say,
+# limits().leave(...), and the first such call makes what that offers. Its header says so.
+MADE_LATE = re.compile(r"-- \w+, made when first called for: ")
+
+
+def _made_late(name: str, part: str, by: str) -> str:
+    """Such a part, with what ``by`` calls of it; nothing if that is nothing."""
+    offers = [f"{each} = {each}" for each in sorted(set(re.findall(rf"\b{name}\(\)\.(\w+)", by)))]
+    if not offers:
+        return ""
+    made = _used(part, by=f"made_{name} = {{ {', '.join(offers)} }}\n")
+    return (
+        f"local made_{name}\n"
+        f"local function {name}()\n"
+        f"if made_{name} then return made_{name} end\n"
+        f"{made}"
+        f"return made_{name}\n"
+        "end\n"
+    )
+
+
 def assembled(name: str, others: Mapping[str, str] = MappingProxyType({})) -> Script:
     """Assemble an operation; texts of ``others`` stand in for parts of the same name.
 
@@ -63,8 +84,11 @@ def assembled(name: str, others: Mapping[str, str] = MappingProxyType({})) -> Sc
     """
     text = (LUA / f"{name}.lua").read_text()
     included = INCLUDE.search(text)[1].split()
-    parts = [others.get(n) or (LUA / "parts" / f"{n}.lua").read_text() for n in included]
-    whole = f"{_flags(name)}\n{_used(_table_of_moves() + ''.join(parts), by=text)}"
+    for part in reversed(included):
+        its = others.get(part) or (LUA / "parts" / f"{part}.lua").read_text()
+        is_late = MADE_LATE.match(its)
+        text = _made_late(part, its, by=text) + text if is_late else _used(its, by=text)
+    whole = f"{_flags(name)}\n{_used(_table_of_moves(), by=text)}"
     return Script(name, whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -132,10 +132,3 @@ def texts(answer: Iterable[bytes]) -> list[str]:
 def _threes(flat: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
     parts = iter(flat)
     return zip(parts, parts, parts, strict=True)
-
-
-def slices(items: Sequence[Any], most: int = MOST_A_CALL) -> Iterator[list[Any]]:
-    """Items in as few lists as calls may carry them."""
-    parts = iter(items)
-    while some := list(islice(parts, most)):
-        yield some

@@ -1,37 +1,43 @@
-"""One action on many tasks: what is refused of one does not stop the others."""
+"""Commands that do one thing to many tasks: what is refused of one does not stop the others."""
 
-from collections.abc import Callable
+from argparse import ArgumentParser
 from typing import Any
 
 from ..exceptions import QueueUnavailable, TaskSystemError
 from ..words import many
-from .command import Exit
-from .ids import confirm, ids_in
+from .command import CliCommand, Exit
+from .ids import MANY, add_ids, confirm, ids_in
 from .terminal import Terminal
 
 
-def for_each(
-    what: str,
-    act: Callable[[str], dict[str, Any]],
-    options: dict[str, Any],
-    terminal: Terminal,
-) -> Exit:
-    """Do it, a line for each task. Raise Refused without a yes, and QueueUnavailable."""
-    ids = ids_in(options)
-    confirm(ids, what, options, terminal)
-    refused = 0
-    for n, task_id in enumerate(ids):
-        try:
-            answer = act(task_id)
-        except QueueUnavailable:
-            if n:
-                terminal.remark(f"{n:,} of {many(len(ids), 'task')} were done before this:")
-            raise
-        except TaskSystemError as error:
-            refused += 1
-            answer = {"error": str(error)}
-        _tell(task_id, answer, options, terminal)
-    return Exit.REFUSED if refused else Exit.DONE
+class EachCommand(CliCommand):
+    """Does ``act`` to each task, and says a line of it."""
+
+    def act(self, task_id: str) -> dict[str, Any]:
+        """The ``status`` that it has now, and ``before`` or ``run``. Raise TaskSystemError."""
+        raise NotImplementedError
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_ids(parser)
+        parser.add_argument("--yes", action="store_true", help=f"do not ask before over {MANY}")
+
+    def run(self, options: dict[str, Any], terminal: Terminal) -> Exit:
+        """Raise Refused without a yes, and QueueUnavailable."""
+        ids = ids_in(options)
+        confirm(ids, self.name.capitalize(), options, terminal)
+        refused = 0
+        for n, task_id in enumerate(ids):
+            try:
+                answer = self.act(task_id)
+            except QueueUnavailable:
+                if n:
+                    terminal.remark(f"{n:,} of {many(len(ids), 'task')} were done before this:")
+                raise
+            except TaskSystemError as error:
+                refused += 1
+                answer = {"error": str(error)}
+            _tell(task_id, answer, options, terminal)
+        return Exit.REFUSED if refused else Exit.DONE
 
 
 def _tell(

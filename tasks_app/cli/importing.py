@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.exceptions import ValidationError
 
 from ..api import submission
-from ..api.serializers import SubmitSerializer
+from ..api.serializers.submit import SubmitSerializer
 from ..broker import keys
 from ..exceptions import InvalidCall, TaskSystemError, UnknownOutcome
 from ..message import TaskMessage

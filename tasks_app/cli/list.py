@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from .. import listing
-from ..api.serializers import PageQuerySerializer
+from ..api.serializers.listing import PageQuerySerializer
 from ..api.task_view import row_of
 from ..listing import Wanted
 from .command import CliCommand, Exit

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..api import submission
-from ..api.serializers import SubmitSerializer
+from ..api.serializers.submit import SubmitSerializer
 from ..exceptions import QueueUnavailable
 from ..words import many
 from .command import CliCommand, Exit, Refused

@@ -1,6 +1,6 @@
 """What each action does to a slice of tasks. Each may be done again after a crash in its middle."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,17 +8,18 @@ from msgspec.structs import replace
 from redis.exceptions import RedisError
 
 from .. import actions
-from ..bounded import sizes_of, slices
+from ..bounded import sized_slices, sizes_of
 from ..broker import Broker, keys
 from ..exceptions import QueueUnavailable, TaskSystemError
 from ..message import TaskMessage, priority_of
 from ..models import TaskRecord
 from ..retention.erase import erase
+from ..slices import slices
 from ..states import FINAL, Status
+from .filter import READ_AT_ONCE
 from .models import Operation
 from .words import Action
 
-READ_AT_ONCE = 50  # tasks; each may have a megabyte
 MOST_BYTES = 4_000_000  # of tasks that are erased in one transaction
 
 Plan = Mapping[str, int]  # id of a task -> its run, as it was found
@@ -88,7 +89,7 @@ def _cancel(operation: Operation, plan: Plan, queue: Broker, again: bool, outcom
 def _amend(operation: Operation, plan: Plan, queue: Broker, again: bool, outcome: Outcome) -> None:
     wanted = _fields(operation.parameters)
     shard = keys.shard_of(wanted["queue"]) if "queue" in wanted else None
-    for ids in _parts(list(plan)):
+    for ids in slices(plan, READ_AT_ONCE):
         found = 0
         for each in keys.shards():
             raw = queue.read(ids, each)
@@ -130,6 +131,7 @@ _WHY = {
     "unknown": "Redis does not know it.",
     "other": "It was changed by somebody else meanwhile.",
     "aside": "It is about to be cancelled, by a purge.",
+    "queues": "There are as many queues already as there may be (MAX_QUEUES).",
 }
 
 
@@ -140,7 +142,7 @@ def _delete(operation: Operation, plan: Plan, queue: Broker, again: bool, outcom
         outcome.done += gone
     else:
         outcome.skip("It is gone.", gone)
-    for ids in slices(sizes, MOST_BYTES):
+    for ids in sized_slices(sizes, MOST_BYTES):
         kept = erase(ids, queue).kept
         outcome.done += len(ids) - len(kept)
         for sentence in kept.values():
@@ -152,11 +154,6 @@ def _fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
     if "priority" in parameters:
         return {"priority": priority_of(parameters["priority"])}
     return {"queue": parameters["queue"]}
-
-
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), READ_AT_ONCE):
-        yield ids[start : start + READ_AT_ONCE]
 
 
 _Deed = Callable[[Operation, Plan, Broker, bool, Outcome], None]

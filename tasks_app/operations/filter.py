@@ -9,6 +9,7 @@ from ..exceptions import InvalidCall
 from ..listing import Wanted, contains, is_overlaid
 from ..message import StoredTask
 from ..models import TaskRecord
+from ..slices import slices
 from ..states import FINAL, HELD, OPEN, Status
 from .words import Action
 
@@ -71,11 +72,10 @@ class Filter:
         error = self.wanted.error
         unsure = [r.id for r in records if self.tag or (error and is_overlaid(r))]
         right = {record.id for record in records} - set(unsure)
-        for start in range(0, len(unsure), READ_AT_ONCE):
-            found = lookup.find_many(unsure[start : start + READ_AT_ONCE])
+        for some in slices(unsure, READ_AT_ONCE):
             right |= {
                 task_id
-                for task_id, task in found.items()
+                for task_id, task in lookup.find_many(some).items()
                 if (not self.tag or self.tag in task.message.tags)
                 and contains(_error_of(task), error)
             }

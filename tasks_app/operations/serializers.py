@@ -13,7 +13,8 @@ from ..api.fields import (
     QueueField,
     TextField,
 )
-from ..api.serializers import LONGEST_NAME, FilterSerializer, RowSerializer, StrictSerializer
+from ..api.serializers.listing import FilterSerializer, RowSerializer
+from ..api.serializers.strict import LONGEST_NAME, StrictSerializer
 from ..states import Status
 from .words import Action, Stage
 

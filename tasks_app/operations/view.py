@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..api.task_view import rfc3339, row_of
+from ..slices import page_of
 from .models import Operation
 from .preview import Preview
 from .words import Action
@@ -35,8 +36,5 @@ def preview_shown(action: Action, found: Preview) -> dict[str, Any]:
 def page(below: str, limit: int) -> dict[str, Any]:
     """The newest operations below an id."""
     rows = Operation.objects.defer("slice").order_by("-id")
-    found = list((rows.filter(id__lt=below) if below else rows)[: limit + 1])
-    return {
-        "results": [shown(operation) for operation in found[:limit]],
-        "next": found[limit - 1].id if len(found) > limit else None,
-    }
+    found, last = page_of(rows.filter(id__lt=below) if below else rows, limit)
+    return {"results": [shown(operation) for operation in found], "next": last and last.id}

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
-from django.db.models.functions import Length
 
 from ..api.pagination import floor
+from ..bounded import sized
 from ..models import TaskRecord
 from ..states import FINAL, Status
 from .rules import Rules, before_us
@@ -73,7 +73,7 @@ def lines(rules: Rules) -> list[Line]:
 def page(line: Line, rules: Rules, now_us: int, place: Place = START, *, most: int = 2000) -> Page:
     """Look at the next tasks of a line."""
     below, above = _bounds(line, rules, now_us)
-    rows = _sized(TaskRecord.objects.filter(id__gt=place.after, **line.where))
+    rows = _by_id(place.after, **line.where)
     rows = rows if place.is_odd else rows.filter(id__lt=below)
     seen = list(rows.values_list("id", "status", "type", "finished_us", "size")[:most])
     found = [
@@ -92,8 +92,7 @@ def oldest(after: str, most: int) -> Iterator[Found]:
     """The oldest tasks that have ended, by their ids, whatever the rules say."""
     some: list[Found] = []
     for status in sorted(FINAL):
-        rows = _sized(TaskRecord.objects.filter(status=status, id__gt=after))
-        seen = rows.values_list("id", "finished_us", "size")[:most]
+        seen = _by_id(after, status=status).values_list("id", "finished_us", "size")[:most]
         some += [Found(i, Status(status), us, size) for i, us, size in seen]
     yield from sorted(some, key=lambda each: each.id)[:most]
 
@@ -106,5 +105,5 @@ def _bounds(line: Line, rules: Rules, now_us: int) -> tuple[str, str]:
     return floor(below_ms), floor(now_us // 1000 + TO_COME_MS)
 
 
-def _sized(rows: QuerySet[TaskRecord]) -> QuerySet[TaskRecord]:
-    return rows.annotate(size=Length("definition") + Length("state")).order_by("id")
+def _by_id(after: str, **where: str) -> QuerySet[TaskRecord]:
+    return sized(TaskRecord.objects.filter(id__gt=after, **where)).order_by("id")

@@ -14,7 +14,8 @@ from ..api.fields import (
     QueueField,
     TextField,
 )
-from ..api.serializers import LONGEST_NAME, StrictSerializer
+from ..api.serializers.strict import LONGEST_NAME, StrictSerializer
+from ..api.serializers.submit import with_one_payload
 from ..message import priority_of
 from .policies import CatchUp, Overlap, Source
 
@@ -26,10 +27,7 @@ NAMES = {
     "catchUp": "catch_up",
     "catchUpMost": "catch_up_most",
 }
-API_NAMES = {
-    "type": "taskType", "catch_up": "catchUp", "catch_up_most": "catchUpMost",
-    "starts_us": "starts", "ends_us": "ends",
-}  # fmt: skip
+API_NAMES = {ours: name for name, ours in NAMES.items()}
 PAGE, MOST_ON_PAGE = 50, 200
 
 
@@ -70,9 +68,7 @@ class ScheduleChangeSerializer(StrictSerializer):
     )  # fmt: skip
 
     def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if "payload" in asked and ("args" in asked or "kwargs" in asked):
-            raise serializers.ValidationError({"payload": ["Give either payload or args, kwargs."]})
-        return asked
+        return with_one_payload(asked)
 
 
 class ScheduleMakeSerializer(ScheduleChangeSerializer):

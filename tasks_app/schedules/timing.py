@@ -92,9 +92,7 @@ def zone_error(name: object) -> str:
 def _zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):  # also ZoneInfoNotFoundError, a KeyError
-        return None
-    except KeyError:
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         return None
 
 

@@ -63,6 +63,13 @@ def next_us(schedule: Schedule, most: int = SHOWN) -> list[int]:
         return []
 
 
+def state_of(schedule: Schedule) -> str:
+    """ "active", "paused", or "gone" if code or settings have it no longer."""
+    if not schedule.is_declared:
+        return "gone"
+    return "active" if schedule.enabled else "paused"
+
+
 def local(schedule: Schedule, us: int) -> datetime | None:
     """A moment in the schedule's time zone; in UTC if this machine does not know that."""
     at = moment(us)
@@ -70,6 +77,11 @@ def local(schedule: Schedule, us: int) -> datetime | None:
         return at and at.astimezone(ZoneInfo(schedule.timezone))
     except (KeyError, ValueError, OSError):
         return at and at.astimezone(UTC)
+
+
+def clock(schedule: Schedule, us: int) -> str:
+    """A moment as people read it, in the schedule's time zone: "Mon 2026-03-02 09:00:00 CET"."""
+    return f"{local(schedule, us):%a %Y-%m-%d %H:%M:%S %Z}"
 
 
 def _iso(schedule: Schedule, us: int) -> str | None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 from asgiref.sync import async_to_sync
 
 from workers_app.executor.board import TIMED_OUT, Board
-from workers_app.executor.ending import Begun, Ending
+from workers_app.executor.ending import Begun, Ending, Send
 from workers_app.executor.interrupts import LOOK_SECONDS, Interrupts
 from workers_app.executor.job import Job
 from workers_app.executor.lanes import Lane
@@ -32,10 +32,10 @@ WORKER = "tests"
 class EndingHere(Ending):
     """What ends the process, or stands for that, is no outcome of a task."""
 
-    def raised(self, job: Job, begun: Begun, error: BaseException) -> Settlement | None:
+    def raised(self, job: Job, begun: Begun, error: BaseException, send: Send) -> Settlement | None:
         if isinstance(error, Killed | KeyboardInterrupt):
             raise error  # the second is for the tests, and not for the task
-        return super().raised(job, begun, error)
+        return super().raised(job, begun, error, send)
 
 
 class Here(Runner):

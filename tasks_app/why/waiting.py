@@ -63,14 +63,23 @@ def _moment(scene: Scene, last: Attempt) -> Reason:
 
 
 def _stuck(scene: Scene) -> Iterator[Reason]:
-    """It is due, and nobody is there to notice."""
-    due_ms = scene.standing.due_ms
-    if due_ms is not None and due_ms < scene.now_ms and broker().fleet.leader() is None:
-        yield Reason(
-            "no_coordinator",
-            "Its moment has come, but no coordinator runs that would put it into its queue: start "
-            "a worker, or `manage.py runcoordinator`.",
-        )
+    """Its moment has come, and nobody is there to notice."""
+    missed = _missed(scene)
+    if missed and broker().fleet.leader() is None:
+        yield Reason("no_coordinator", f"{missed}: start a worker, or `manage.py runcoordinator`.")
+
+
+def _missed(scene: Scene) -> str:
+    """What a coordinator would have done by now; "" if there is nothing."""
+    now_us, due_ms = scene.now_ms * 1000, scene.standing.due_ms
+    if scene.outboxed is not None:
+        is_over = scene.outboxed.turn_us < now_us
+        return "No coordinator runs that would bring it there" if is_over else ""
+    if 0 < scene.message.expires_us <= now_us:
+        return "It has expired, but no coordinator runs that would end it"
+    if due_ms is not None and due_ms < scene.now_ms:
+        return "Its moment has come, but no coordinator runs that would put it into its queue"
+    return ""
 
 
 def _doubt(scene: Scene, last: Attempt) -> Iterator[Reason]:

@@ -1,19 +1,22 @@
 """The tasks that others wait for: whether they have ended, how, and with what result."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
-from django.apps import apps
 from django.utils.functional import SimpleLazyObject
 
 from .. import outbox
 from ..broker import broker
 from ..compat import TaskResult
+from ..exceptions import KeyMissing, SealBroken
+from ..late import model
 from ..lookup import Looks, find_many, is_id
 from ..message import StoredTask, TaskMessage
 from ..options.dependence import ONE
 from ..results import result_of
 from ..secrecy.sensitive import opened_result
+from ..slices import slices
 from ..states import FINAL, Status
 
 AT_ONCE = 500  # tasks of a look: ids in a statement, states in memory
@@ -28,8 +31,8 @@ def statuses_of(ids: Iterable[str]) -> dict[str, Status]:
     wanted = [each for each in dict.fromkeys(ids) if is_id(each)]
     looks = Looks(_live, _recorded, _enqueued, _quarantined)
     found: dict[str, Status] = {}
-    for start in range(0, len(wanted), AT_ONCE):
-        found |= looks.find(wanted[start : start + AT_ONCE])
+    for some in slices(wanted, AT_ONCE):
+        found |= looks.find(some)
     return found
 
 
@@ -43,7 +46,7 @@ def _live(ids: list[str]) -> dict[str, Status]:
 
 
 def _recorded(ids: list[str]) -> dict[str, Status]:
-    rows = _rows("TaskRecord").filter(id__in=ids).values_list("id", "status")
+    rows = model("TaskRecord").objects.filter(id__in=ids).values_list("id", "status")
     return {task_id: Status(status) for task_id, status in rows}
 
 
@@ -52,18 +55,13 @@ def _enqueued(ids: list[str]) -> dict[str, Status]:
 
 
 def _quarantined(ids: list[str]) -> dict[str, Status]:
-    rows = _rows("Quarantine").filter(task_id__in=ids).order_by("id")
+    rows = model("Quarantine").objects.filter(task_id__in=ids).order_by("id")
     return {row.task_id: row.stored.state.status for row in rows}
-
-
-def _rows(name: str) -> Any:
-    # By name: this module may be imported while the apps are still loading.
-    return apps.get_model("tasks_app", name).objects
 
 
 def ids_for(child_id: str, most: int | None = None) -> list[str]:
     """The tasks that one waits for, or waited for, in the order given."""
-    rows = _rows("Dependency").filter(child_id=child_id).order_by("position")
+    rows = model("Dependency").objects.filter(child_id=child_id).order_by("position")
     return list(rows.values_list("parent_id", flat=True)[:most])
 
 
@@ -74,19 +72,22 @@ def waits_again(child_id: str) -> bool:
 
 def stored_parents(child_id: str) -> Iterator[StoredTask | None]:
     """The parents of a task, in the order given; None for one that is gone."""
-    ids = ids_for(child_id)
-    for start in range(0, len(ids), AT_ONCE):
-        some = ids[start : start + AT_ONCE]
+    for some in slices(ids_for(child_id), AT_ONCE):
         found = find_many(some)
         yield from (found.get(task_id) for task_id in some)
 
 
-def results_for(message: TaskMessage) -> Any:
+def results_for(message: TaskMessage, secrets: list[Any] | None = None) -> Any:
     """What the parents of a task returned, as its first argument; None of one that did not.
 
-    Raise QueueUnavailable or DatabaseError.
+    Those that are sensitive are added to ``secrets`` too. Raise QueueUnavailable, DatabaseError,
+    KeyMissing or SealBroken.
     """
-    values = [_returned(stored) for stored in stored_parents(message.id)]
+    values = []
+    for stored in stored_parents(message.id):
+        values.append(_returned(stored))
+        if secrets is not None and stored and stored.message.hides_result:
+            secrets.append(values[-1])
     return values[0] if message.takes_results == ONE else values
 
 
@@ -97,8 +98,16 @@ def _returned(stored: StoredTask | None) -> Any:
     return opened_result(stored.message, done[-1]) if done else None
 
 
-def parents_of(child_id: str) -> Sequence[TaskResult]:
-    """The parents of a task as results, looked up when the first of them is asked for."""
-    return SimpleLazyObject(
-        lambda: [result_of(stored) for stored in stored_parents(child_id) if stored]
-    )
+def parents_of(child_id: str, secrets: list[Any] | None = None) -> Sequence[TaskResult]:
+    """The parents of a task as results, looked up when the first of them is asked for.
+
+    What of them is sensitive is added to ``secrets`` then.
+    """
+    return SimpleLazyObject(lambda: [_shown(s, secrets) for s in stored_parents(child_id) if s])
+
+
+def _shown(stored: StoredTask, secrets: list[Any] | None) -> TaskResult:
+    if secrets is not None and stored.message.hides_result:
+        with suppress(KeyMissing, SealBroken):  # then nobody is shown it here
+            secrets.append(_returned(stored))
+    return result_of(stored)

@@ -11,6 +11,7 @@ from uuid_utils import uuid7
 from .. import outbox
 from ..alias import AliasOptions
 from ..exceptions import InvalidCall
+from ..late import model
 from ..message import TaskMessage, now_us
 from ..options.dependence import LIST, ONE
 from .policies import OnFailure
@@ -19,7 +20,6 @@ from .storing import (
     MOST_TASKS,
     ROWS,
     database,
-    model,
     must_be_known,
     put_dependencies,
 )

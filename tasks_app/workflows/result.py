@@ -1,17 +1,20 @@
 """A workflow that was submitted: how far it is, and what may be done with all of it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
-from django.apps import apps
 from django.db.models import Case, Count, OuterRef, QuerySet, Subquery, Value, When
 
+from .. import cancelling
 from ..broker import broker
 from ..exceptions import WorkflowNotFound, WrongState
+from ..late import model
 from ..lookup import find_many, recorded_remarks
 from ..message import UNREADABLE, StoredTask, now_us
+from ..slices import slices
 from ..states import FINAL, OPEN, Status
 from .parents import AT_ONCE, statuses_of
 from .storing import database
@@ -59,7 +62,7 @@ class WorkflowResult:
     def record(self) -> Any:
         """Its row. Raise WorkflowNotFound."""
         if self._record is None:
-            rows = _model("WorkflowRecord").objects.using(database())
+            rows = model("WorkflowRecord").objects.using(database())
             self._record = rows.filter(id=self.id).first()
             if self._record is None:
                 raise WorkflowNotFound(f"There is no workflow {self.id}.")
@@ -79,19 +82,30 @@ class WorkflowResult:
         self._record = None
 
     def progress(self) -> Progress:
-        """How far it is. Raise WorkflowNotFound."""
-        return Progress(self.record.total, counts_of([self.id]).get(self.id, {}))
+        """How far it is. Raise WorkflowNotFound, or QueueUnavailable once it seems to be over."""
+        found = Progress(self.record.total, counts_of([self.id]).get(self.id, {}))
+        return self._confirmed(found) if found.is_over else found
+
+    def _confirmed(self, found: Progress) -> Progress:
+        """The same, unless tasks were retried since: the history does not have that yet."""
+        for ids in self._slices():
+            live = broker().glance(ids)
+            if any(glance.state.status in OPEN for glance in live.values()):
+                statuses = [s for some in self._slices() for s in statuses_of(some).values()]
+                return Progress(found.total, dict(Counter(statuses)))
+        return found
 
     def cancel(self, *, by: str = "") -> int:
-        """Cancel all of its tasks that are open; return how many. Raise WorkflowNotFound.
+        """Cancel all of its tasks that are open, in the outbox too; return how many.
 
-        What waits for others never runs then, also if it reaches Redis only later.
+        What waits for others never runs then, also if it reaches Redis only later. Raise
+        WorkflowNotFound, or WrongState as ``cancelling.cancel`` does: another call goes on.
         """
         self._update(cancelled_us=now_us())
         why = f"Its workflow was cancelled{by and f' by {by}'}."
         cancelled = 0
         for ids in self._slices():
-            before = broker().cancel(ids, why=why)
+            before = cancelling.cancel(ids, why=why)
             cancelled += sum(status in OPEN for status in before.values())
         return cancelled
 
@@ -102,19 +116,27 @@ class WorkflowResult:
         retried until then stays so, and another call goes on.
         """
         self._update(cancelled_us=0)
-        done, refused = 0, {}
+        done, refused, seen = 0, {}, set()
+        # Until there is nothing new: what a failed parent has cancelled meanwhile is meant too.
+        while again := [task_id for task_id in self._ended_badly() if task_id not in seen]:
+            seen.update(again)
+            for some in slices(again, AT_ONCE):
+                tasks, said = find_many(some), recorded_remarks(some)
+                for task_id in some:
+                    try:
+                        _retry(tasks.get(task_id), said.get(task_id))
+                        done += 1
+                    except WrongState as error:
+                        refused[task_id] = str(error)
+        return Retried(done, refused)
+
+    def _ended_badly(self) -> list[str]:
+        """Its tasks that have ended and did not complete, parents first."""
+        found = []
         for ids in self._slices():
             statuses = statuses_of(ids)
-            again = [i for i in ids if statuses.get(i) in FINAL - {Status.COMPLETED}]
-            tasks = find_many(again)
-            said = recorded_remarks(again)
-            for task_id in again:
-                try:
-                    _retry(tasks.get(task_id), said.get(task_id))
-                    done += 1
-                except WrongState as error:
-                    refused[task_id] = str(error)
-        return Retried(done, refused)
+            found += [i for i in ids if statuses.get(i) in FINAL - {Status.COMPLETED}]
+        return found
 
     async def aprogress(self) -> Progress:
         return await sync_to_async(self.progress, thread_sensitive=True)()
@@ -126,7 +148,7 @@ class WorkflowResult:
         return await sync_to_async(self.retry, thread_sensitive=True)()
 
     def _update(self, **fields: Any) -> None:
-        rows = _model("WorkflowRecord").objects.using(database())
+        rows = model("WorkflowRecord").objects.using(database())
         if not rows.filter(id=self.id).update(**fields):
             raise WorkflowNotFound(f"There is no workflow {self.id}.")
         self.refresh()
@@ -135,9 +157,7 @@ class WorkflowResult:
         return members_of(self.id)
 
     def _slices(self) -> Iterator[list[str]]:
-        ids = list(self._members().values_list("task_id", flat=True))
-        for start in range(0, len(ids), AT_ONCE):
-            yield ids[start : start + AT_ONCE]
+        return slices(list(self._members().values_list("task_id", flat=True)), AT_ONCE)
 
 
 def get_workflow(workflow_id: str) -> WorkflowResult:
@@ -149,13 +169,13 @@ def get_workflow(workflow_id: str) -> WorkflowResult:
 
 def members_of(workflow_id: str) -> QuerySet:
     """The tasks of a workflow, parents first."""
-    rows = _model("Member").objects.using(database())
+    rows = model("Member").objects.using(database())
     return rows.filter(workflow_id=workflow_id).order_by("position")
 
 
 def with_status(members: QuerySet) -> QuerySet:
     """The same with what the history says; of one that it does not have yet, what it will."""
-    record = _model("TaskRecord").objects.filter(id=OuterRef("task_id")).values("status")
+    record = model("TaskRecord").objects.filter(id=OuterRef("task_id")).values("status")
     first = Case(
         When(layer=0, then=Value(Status.PENDING.value)), default=Value(Status.WAITING.value)
     )
@@ -164,7 +184,7 @@ def with_status(members: QuerySet) -> QuerySet:
 
 def counts_of(workflow_ids: list[str]) -> dict[str, dict[Status, int]]:
     """How many tasks of some workflows have which status."""
-    rows = _model("Member").objects.using(database()).filter(workflow_id__in=workflow_ids)
+    rows = model("Member").objects.using(database()).filter(workflow_id__in=workflow_ids)
     counted = (
         with_status(rows).order_by().values("workflow_id", "known", "first").annotate(n=Count("*"))
     )
@@ -181,8 +201,3 @@ def _retry(task: StoredTask | None, said: Any) -> None:
     if task is None or task.message.type == UNREADABLE:
         raise WrongState("The task cannot be read.")
     broker().retry(task.message.again(), task.state, said.text if said else b"", waits=True)
-
-
-def _model(name: str) -> Any:
-    # By name: this module may be imported while the apps are still loading.
-    return apps.get_model("tasks_app", name)

@@ -5,7 +5,8 @@ from typing import Any
 from rest_framework import serializers
 
 from ..api.fields import IdsField, TextField
-from ..api.serializers import LONGEST_NAME, StrictSerializer, SubmitSerializer, by_index, durability
+from ..api.serializers.strict import LONGEST_NAME, StrictSerializer
+from ..api.serializers.submit import SubmitSerializer, by_index, durability
 from ..states import Status
 from .policies import OnFailure
 

@@ -6,15 +6,14 @@ do no harm if they were not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from django.apps import apps
 from django.db import router, transaction
 
 from .. import outbox
 from ..alias import AliasOptions
 from ..broker.durability import FAST
 from ..exceptions import InvalidCall
+from ..late import model
 from ..message import TaskMessage
 from ..options.dependence import RUN
 from .parents import known_of
@@ -44,11 +43,6 @@ def put_dependent(
 def database() -> str:
     """Where who waits for whom is written: beside the history, and the schedules' outbox."""
     return router.db_for_write(model("Dependency"))
-
-
-def model(name: str) -> Any:
-    # By name: this module may be imported while the apps are still loading.
-    return apps.get_model("tasks_app", name)
 
 
 def put_dependencies(

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from ..api.task_view import rfc3339
 from ..models import Dependency, Member, WorkflowRecord
-from ..states import FINAL, Status
-from .result import counts_of, members_of, with_status
+from ..slices import page_of
+from ..states import Status
+from .result import Progress, counts_of, members_of, with_status
 
 MOST_DRAWN = 150  # nodes; above that tasks are drawn in groups
 
@@ -14,10 +15,9 @@ MOST_DRAWN = 150  # nodes; above that tasks are drawn in groups
 def page(below: str, limit: int) -> tuple[list[dict[str, Any]], str | None]:
     """Some workflows, the newest first, and what the next page is below; None: it is the last."""
     rows = WorkflowRecord.objects.order_by("-id")
-    found = list((rows.filter(id__lt=below) if below else rows)[: limit + 1])
-    counts = counts_of([row.id for row in found[:limit]])
-    shown = [_shown(row, counts.get(row.id, {})) for row in found[:limit]]
-    return shown, found[limit - 1].id if len(found) > limit else None
+    found, last = page_of(rows.filter(id__lt=below) if below else rows, limit)
+    counts = counts_of([row.id for row in found])
+    return [_shown(row, counts.get(row.id, {})) for row in found], last and last.id
 
 
 def shown(record: WorkflowRecord) -> dict[str, Any]:
@@ -31,14 +31,12 @@ def tasks(
     rows = with_status(members_of(workflow_id)).filter(position__gt=after)
     if status:
         rows = rows.filter(known=status)
-    found = list(rows[: limit + 1])
-    return [_task(row) for row in found[:limit]], (
-        found[limit - 1].position if len(found) > limit else None
-    )
+    found, last = page_of(rows, limit)
+    return [_task(row) for row in found], last and last.position
 
 
 def _shown(record: WorkflowRecord, counts: dict[Status, int]) -> dict[str, Any]:
-    done = sum(count for status, count in counts.items() if status in FINAL)
+    progress = Progress(record.total, counts)
     return {
         "id": record.id,
         "name": record.name,
@@ -46,20 +44,20 @@ def _shown(record: WorkflowRecord, counts: dict[Status, int]) -> dict[str, Any]:
         "cancelled_at": rfc3339(record.cancelled_us),
         "on_failure": record.on_failure,
         "total": record.total,
-        "done": done,
+        "done": progress.done,
         "layers": record.layers,
-        "state": _state(record, counts, done),
+        "state": _state(progress),
         "statuses": {status.value: counts[status] for status in Status if status in counts},
     }
 
 
-def _state(record: WorkflowRecord, counts: dict[Status, int], done: int) -> str:
+def _state(progress: Progress) -> str:
     """One word: what all of its tasks come to."""
-    if done < record.total:
+    if not progress.is_over:
         return "open"
-    if counts.get(Status.COMPLETED, 0) == record.total:
+    if progress.is_completed:
         return Status.COMPLETED.value
-    if counts.get(Status.FAILED) or counts.get(Status.EXPIRED):
+    if progress.statuses.get(Status.FAILED) or progress.statuses.get(Status.EXPIRED):
         return Status.FAILED.value
     return Status.CANCELLED.value
 

@@ -78,7 +78,7 @@ class WorkflowGraphView(ApiView):
 class WorkflowCancelView(ApiView):
     needs = {"POST": OPERATE}
 
-    @describe(WorkflowCancelledSerializer, 404)
+    @describe(WorkflowCancelledSerializer, 404, 409)
     def post(self, request: Request, workflow_id: str) -> Response:
         """Cancel all tasks of a workflow that are open."""
         cancelled = WorkflowResult(workflow_id).cancel(by=str(request.user))

@@ -54,11 +54,11 @@ class Workflow:
         Raise InvalidCall, which says what is wrong (a cycle, an unknown task, two of one name),
         or DatabaseError.
         """
-        by_name = {step.name: step.id for step in self._steps.values()}
         by_id = {step.id: step.name for step in self._steps.values()}
-        for each in self._plan.tasks:  # a step is meant by its id, or by its name
+        names = set(by_id.values())
+        for each in self._plan.tasks:  # a step is meant by its name, or by its id
             each.after = tuple(
-                dict.fromkeys(by_id.get(a, a) if a not in by_name else a for a in each.after)
+                dict.fromkeys(a if a in names else by_id.get(a, a) for a in each.after)
             )
         messages = self._plan.store()
         tell_enqueued(messages)

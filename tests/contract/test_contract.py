@@ -70,6 +70,7 @@ def test_the_contract_holds(name, outcomes):
 def test_the_worker_ends_in_order_when_it_is_told_to(foreign):
     worker = foreign.start_worker("--processes", "1")
     worker.wait_for("event=executor_started")
+    assert " queues=default,mail,reports " in worker.log  # those that TASKS names
 
     wait_until(lambda: "event=leading" in worker.log or "event=coordinator_started" in worker.log)
 

@@ -183,11 +183,8 @@ class World:
 
     def live(self, ids):
         """The states of those of the tasks that Redis knows."""
-        found = {}
-        for first in range(0, len(ids), 1000):
-            known = self.broker.read(ids[first : first + 1000])
-            found |= {task_id: State.decode(raw) for task_id, (_, raw) in known.items()}
-        return found
+        known = self.broker.read(ids)
+        return {task_id: State.decode(raw) for task_id, (_, raw) in known.items()}
 
     def recorded(self):
         """The states of all tasks that the database knows."""

@@ -161,6 +161,10 @@ def confirm(broker):
     return broker.confirm(IDS, FAST)
 
 
+def bury(broker):
+    return broker.bury(TASKS, not_after_ms=10**16)
+
+
 def admit(broker):
     child = replace(TASKS[0], has_parents=True)
     broker.submit_many([child, replace(TASKS[1], has_parents=True)])
@@ -263,6 +267,7 @@ STORIES = {
     "admit": [(admit, True)],
     "amend": [(amend, True)],
     "confirm": [(confirm, True)],
+    "bury": [(bury, True)],
     "reset": [(reset, True)],
     "acknowledge": [(acknowledge, True)],
     "forget": [(forget, True)],

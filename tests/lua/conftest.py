@@ -59,13 +59,3 @@ def broker(server):
 def clock(broker):
     """From here on the broker's scripts go by this clock."""
     return Clock(broker)
-
-
-@pytest.fixture
-def options(settings):
-    """Set some of the DTPS options for a test."""
-
-    def choose(**given):
-        settings.DTPS = {**settings.DTPS, **given}
-
-    return choose

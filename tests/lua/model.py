@@ -7,7 +7,6 @@ case. After every step each task must be in Redis exactly as the model says, and
 from collections import Counter
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
@@ -27,19 +26,6 @@ EXECUTORS = {  # executor -> the queues that it serves
 WORKERS = {w: [e for e in EXECUTORS if e.startswith(w)] for w in ("w1", "w2")}
 OPTIONS = {"LEASE_SECONDS": 0.1, "RENEW_SECONDS": 0.03, "MAX_CRASHES": 3, "BACKOFF_SECONDS": 0.05}
 LEASE_MS, BACKOFF_MS = 100, 50
-
-SETTINGS = settings(
-    deadline=None,
-    derandomize=True,
-    database=None,
-    print_blob=False,
-    report_multiple_bugs=False,
-    stateful_step_count=40,
-    suppress_health_check=list(HealthCheck),
-)
-# A planted bug need not be made small. Most are found within a few dozen examples; ids differ from
-# run to run, and so does what is found when: with so many to try none is missed.
-HUNT = settings(SETTINGS, phases=[Phase.generate], max_examples=4000)
 
 any_one = st.integers(0, 10**6)  # taken modulo the number of choices there are
 some = st.integers(1, 3)

@@ -224,7 +224,7 @@ class Executors(World):
     @precondition(lambda self: self.past)
     @rule(
         n=any_one,
-        said=st.sampled_from(["completed", "failed", "retry", "released"]),
+        said=st.sampled_from(["completed", "failed", "retry", "released", "turned_away"]),
         pause_ms=st.sampled_from([0, 5]),
         is_repeated=st.booleans(),
     )
@@ -254,7 +254,9 @@ class Executors(World):
 
     def _settle(self, task, said, pause_ms):
         task.is_in_doubt = False
-        if said != "released":
+        if said == "turned_away":
+            task.starts -= task.status == Status.PROCESSING
+        elif said != "released":
             task.starts += task.status == Status.ASSIGNED
             self.counts["retried" if said == "retry" else said] += 1
         task.failures += said in ("failed", "retry")

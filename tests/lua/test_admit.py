@@ -121,6 +121,27 @@ def test_one_that_moved_on_since_it_was_looked_at_is_left_alone(broker):
     audit(broker)
 
 
+def test_one_whose_reason_is_open_again_is_left_alone(broker):
+    (child,) = waiting(broker)
+    (parent,) = submitted(broker)
+    broker.cancel([parent.id])
+    seen = decision(broker, child, line=CANCELLED, reason=parent.id)
+    broker.retry(parent, state(broker, parent))
+
+    assert broker.admit([seen]) == []
+
+    assert status(broker, child) == Status.WAITING
+    broker.cancel([parent.id])
+    assert broker.admit([seen]) == [child.id]
+    audit(broker)
+
+
+def test_a_reason_that_redis_does_not_know_is_one(broker):
+    (child,) = waiting(broker)
+
+    assert broker.admit([decision(broker, child, line=CANCELLED, reason="forgotten")]) == [child.id]
+
+
 def test_what_waits_for_nothing_is_left_alone(broker):
     (one,) = submitted(broker)
     limited = submitted(broker, 2, concurrency=1, limit="0" * 24, limit_label="x")

@@ -184,3 +184,30 @@ def test_one_that_is_due_and_not_promoted_yet_is_not_lost(broker, clock):
     broker.promote()
 
     assert ids_of(claim(broker, executor_of(broker), queues=["x"])) == [one.id]
+
+
+def test_a_queue_too_many_is_refused_until_one_is_empty(broker, options):
+    options(MAX_QUEUES=3)
+    one, two, three = (submitted(broker, queue=name)[0] for name in ("a", "b", "c"))
+    before = dump(broker)
+
+    assert amend(broker, one, queue="d") == {one.id: "queues"}
+    assert dump(broker) == before
+
+    assert amend(broker, one, queue="b") == {one.id: "amended"}
+    assert set(amend(broker, two, three, queue="d").values()) == {"amended"}  # "a" is empty
+    assert {queue.name for queue in broker.stats().queues} == {"b", "c", "d"}
+    audit(broker)
+
+
+def test_two_new_queues_in_one_call_are_both_counted(broker, options):
+    options(MAX_QUEUES=3)
+    one, two = submitted(broker, 2, queue="a")[0], submitted(broker, 2, queue="b")[0]
+    stored = broker.read([one.id, two.id])
+
+    orders = [
+        (stored[each.id][0], replace(each, queue=name)) for each, name in ((one, "c"), (two, "d"))
+    ]
+
+    assert list(broker.amend(orders).values()) == ["amended", "queues"]
+    audit(broker)

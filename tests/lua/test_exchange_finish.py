@@ -82,6 +82,23 @@ def test_a_released_task_is_not_charged(broker, clock, pause_ms, started):
     assert ids_of(claim(broker, ME)) == [one.id]
 
 
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize("pause_ms", [0, 500])
+def test_a_task_that_was_turned_away_has_not_started_whatever_was_published(
+    broker, clock, pause_ms, started
+):
+    one, token = held(broker, started=started)
+
+    broker.finish(ME, [outcome(one.id, token, "turned_away", pause_ms=pause_ms)])
+
+    after = state(broker, one)
+    assert after.status == (Status.SCHEDULED if pause_ms else Status.PENDING)
+    assert (after.starts, after.failures, after.crashes, after.owner) == (0, 0, 0, "")
+    clock.advance(pause_ms)
+    broker.promote()
+    assert ids_of(claim(broker, ME)) == [one.id]
+
+
 def test_what_expires_expires_after_a_retry_too(broker, clock):
     one, token = held(broker, expires_us=clock.in_us(1000))
     broker.promote()
@@ -150,7 +167,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("lose", CASES)
-@pytest.mark.parametrize("said", ["completed", "failed", "retry", "released"])
+@pytest.mark.parametrize("said", ["completed", "failed", "retry", "released", "turned_away"])
 def test_a_stale_outcome_is_counted_and_leaves_no_other_trace(broker, lose, said):
     executor, token = lose(broker, *held(broker, started=True))
     (one,) = places(broker) or broker.changes(10).ids

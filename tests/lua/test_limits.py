@@ -307,6 +307,42 @@ def test_each_token_comes_back_in_its_time(broker, clock):
     assert broker.promote() == (0, 250)
 
 
+@pytest.mark.parametrize("between", [[], ["5/m"], [""]])
+def test_after_a_change_a_bucket_is_empty_at_most(broker, clock, between):
+    limited(broker, 1, rate="1/h")
+    taken(broker)
+    for rate in between:
+        limited(broker, 1, rate=rate)
+        taken(broker)
+
+    limited(broker, 100, rate="10/s")
+
+    clock.advance(1000)
+    assert len(taken(broker)) == 10
+    audit(broker)
+
+
+def test_a_slower_rate_waits_no_longer_than_for_one_token_of_its_own(broker, clock):
+    limited(broker, 100, rate="100/s")
+    assert len(taken(broker)) == 100
+
+    (last,) = limited(broker, 1, rate="1/m")
+
+    assert taken(broker) == []
+    clock.advance(60_000)
+    assert taken(broker) == [last.id]
+
+
+def test_of_a_rate_that_was_given_up_nothing_is_left(broker, clock):
+    tasks = limited(broker, 3, rate="1/h") + limited(broker, 1, rate="")
+    assert len(taken(broker)) == 4
+
+    for one in tasks:
+        finish(broker, one)
+
+    assert named(broker, "rated") == named(broker, "parked") == []
+
+
 def test_an_executor_that_claims_needs_no_coordinator(broker, clock):
     tasks = limited(broker, 2, rate="1/m")
     assert taken(broker) == [tasks[0].id]

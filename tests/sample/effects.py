@@ -18,18 +18,14 @@ from secrets import token_hex
 
 from tasks_app.compat import task
 
+from .files import write
+
 LOG = "effects"  # in DTPS_VAR_DIR
 
 
 def _say(context, word, what):
-    """Append one line, in one write, so that no two lines ever mix."""
     line = f"{context.task_result.id} {context.attempt} {os.getpid()} {word} {what}"
-    path = Path(os.environ["DTPS_VAR_DIR"]) / LOG
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, f"{line} {time.monotonic_ns()}\n".encode())
-    finally:
-        os.close(descriptor)
+    write(Path(os.environ["DTPS_VAR_DIR"]) / LOG, f"{line} {time.monotonic_ns()}")
 
 
 @contextmanager

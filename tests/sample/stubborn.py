@@ -13,22 +13,13 @@ from pathlib import Path
 
 from tasks_app.compat import task
 
+from .files import LONGEST_SECONDS, write
+
 __all__ = [
     "be_deaf", "block_in_c", "block_the_loop", "crash_in_c", "grow", "hold_the_lock",
     "keep_the_loop", "leave_at_once", "obey", "obey_in_a_coroutine", "run_out_of_memory",
     "start_others", "stay", "stay_in_a_coroutine",
 ]  # fmt: skip
-
-LONGEST_SECONDS = 60  # so that nothing stays behind if a test fails
-
-
-def _write(path, text):
-    """Append one line to a file: in one write, so that no two lines ever mix."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, f"{text}\n".encode())
-    finally:
-        os.close(descriptor)
 
 
 def _stay(path):
@@ -111,7 +102,7 @@ def start_others(path):
     words = [sys.executable, "-c", f"import time; time.sleep({LONGEST_SECONDS})"]
     others = [subprocess.Popen(words, start_new_session=apart) for apart in (False, True)]
     for other in others:
-        _write(path, other.pid)
+        write(path, other.pid)
     _stay(f"{path}.end")
     for other in others:
         other.kill()
@@ -147,7 +138,7 @@ def grow(megabytes):
 def be_deaf(path):
     """Ignore SIGTERM from now on, say so in a file, and go on until another one exists."""
     signals.signal(signals.SIGTERM, signals.SIG_IGN)
-    _write(path, os.getpid())
+    write(path, os.getpid())
     _stay(f"{path}.end")
 
 

@@ -24,6 +24,7 @@ from .effects import (  # noqa: F401  and so are those
     effect_with_result,
     effect_without_end,
 )
+from .files import write
 from .orders import say_when  # noqa: F401
 from .secretive import keep_quiet, log_in, log_in_wrongly, make_token  # noqa: F401
 from .stubborn import *  # noqa: F403
@@ -43,12 +44,8 @@ from .telling import (  # noqa: F401
 
 @task
 def record(path, text):
-    """Append one line to a file: in one write, so that no two lines ever mix."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, f"{text}\n".encode())
-    finally:
-        os.close(descriptor)
+    """Append one line to a file."""
+    write(path, text)
 
 
 @task

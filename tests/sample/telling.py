@@ -15,30 +15,16 @@ from tasks_app.compat import TaskContext as DjangosContext
 from tasks_app.compat import task
 from tasks_app.exceptions import TaskLost
 
+from .files import LONGEST_SECONDS, wait_for, write
+
 logger = logging.getLogger("shop.packing")
-LONGEST_SECONDS = 60
-
-
-def _write(path, text):
-    """Append one line to a file: in one write, so that no two lines ever mix."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    try:
-        os.write(descriptor, f"{text}\n".encode())
-    finally:
-        os.close(descriptor)
-
-
-def _wait_for(path):
-    until = time.monotonic() + LONGEST_SECONDS
-    while not Path(path).exists() and time.monotonic() < until:
-        time.sleep(0.01)
 
 
 @task(takes_context=True)
 def count_on(context, path, until, die_at):
     """Do steps, each noted in a file; after one of them, once, the process is killed."""
     for n in range(context.state.get("done", 0), until):
-        _write(path, n)
+        write(path, n)
         context.state["done"] = n + 1
         context.save()
         context.progress(n + 1, until, "counting")
@@ -90,7 +76,7 @@ def tell_until(context, path, steps):
     for n in range(1, steps + 1):
         context.progress(n, steps, f"step {n}")
         context.log(f"did step {n}", "warning")
-    _wait_for(path)
+    wait_for(path)
     return steps
 
 
@@ -113,17 +99,17 @@ def hold_on(context, path):
     """The first time wait for a file and save; the next time save at once, and say so."""
     first = not Path(f"{path}.begun").exists()
     Path(f"{path}.begun").touch()
-    _write(f"{path}.fence", context.fence)
+    write(f"{path}.fence", context.fence)
     if first:
-        _wait_for(path)
+        wait_for(path)
     context.state["by"] = "first" if first else "second"
     try:
         context.save()
-        _write(f"{path}.said", f"{context.state['by']} saved")
+        write(f"{path}.said", f"{context.state['by']} saved")
     except TaskLost:
-        _write(f"{path}.said", f"{context.state['by']} lost {context.is_cancelled}")
+        write(f"{path}.said", f"{context.state['by']} lost {context.is_cancelled}")
     if not first:
-        _wait_for(f"{path}.end")
+        wait_for(f"{path}.end")
 
 
 @task(timeout=50, takes_context=True)
@@ -178,4 +164,4 @@ def work_until_cancelled(context, path):
             time.sleep(0.01)
         except Exception:  # noqa: BLE001 (as users write it)
             continue
-    _write(path, "cancelled" if context.is_cancelled else "waited in vain")
+    write(path, "cancelled" if context.is_cancelled else "waited in vain")

@@ -226,6 +226,8 @@ def test_what_is_refused_is_told_in_a_sentence(cli, tmp_path):
         (["status", "nowhere"], "There is no task nowhere."),
         (["why", "nowhere"], "There is no such task."),
         (["queues", "pause"], "Which queue is to pause?"),
+        (["schedules", "pause"], "Of which schedule? As in: schedules pause NAME"),
+        (["schedules", "history", "a", "--limit", "0"], "--limit is a number from 1 to 200."),
         (["workers", "pause", "nobody"], "No worker has the id nobody."),
         (["workers", "scale", "nobody"], "Scale takes a worker and its slots"),
     ]:
@@ -248,7 +250,7 @@ def test_schedules_are_shown(cli):
     assert cli.run("schedules").startswith("schedule")
     assert cli.json("schedules") == []
     cli.run("schedules", "nightly", code=1)
-    assert cli.remarks == "There is no schedule nightly.\n"
+    assert cli.remarks == "There is no schedule 'nightly'.\n"
 
 
 WORKFLOW = """

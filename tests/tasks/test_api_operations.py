@@ -1,7 +1,5 @@
 """Bulk operations and retention over REST and in the admin."""
 
-import json
-
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
@@ -9,22 +7,14 @@ from django.urls import reverse
 from tasks_app.models import Operation, TaskRecord
 
 from ..lua.world import submitted
+from ..rest import caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def call(client, broker):
-    client.force_login(User.objects.create_superuser("root"))
-
-    def call(method, path, body=None):
-        answer = client.generic(
-            method, f"/api/{path}", json.dumps(body) if body is not None else "",
-            content_type="application/json",
-        )  # fmt: skip
-        return answer.status_code, answer.json()
-
-    return call
+    return caller(client)
 
 
 def test_a_dry_run_counts_and_shows_and_stores_nothing(call, broker):

@@ -1,6 +1,5 @@
 """REST, admin and page of schedules."""
 
-import json
 from datetime import datetime
 
 import pytest
@@ -10,6 +9,8 @@ from django.urls import reverse
 from tasks_app.models import Firing, Outbox, Schedule
 from tasks_app.schedules.policies import Source
 
+from ..rest import caller
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FIVE = {"name": "tidy", "taskType": "test", "payload": "x", "cron": "*/5 * * * *"}
@@ -17,16 +18,7 @@ FIVE = {"name": "tidy", "taskType": "test", "payload": "x", "cron": "*/5 * * * *
 
 @pytest.fixture
 def call(client, broker):
-    client.force_login(User.objects.create_superuser("root"))
-
-    def call(method, path, body=None):
-        answer = client.generic(
-            method, f"/api/schedules{path}", json.dumps(body) if body is not None else "",
-            content_type="application/json",
-        )  # fmt: skip
-        return answer.status_code, answer.json() if answer.content else None
-
-    return call
+    return caller(client, "/api/schedules")
 
 
 def made(**fields):
@@ -239,6 +231,8 @@ def test_the_admin_makes_a_schedule_and_tells_the_next_five_times(admin):
     assert row.next_us > 0
     assert answer.content.decode().count("09:00:00 CE") >= 5
     assert admin.get(change(row)).content.decode().count("09:00:00 CE") >= 5
+    listed = admin.get(reverse("admin:tasks_app_schedule_changelist")).content.decode()
+    assert listed.count("09:00:00 CE") == 6  # the next one, and all five where one points at it
 
 
 @pytest.mark.parametrize(

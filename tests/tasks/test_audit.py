@@ -731,16 +731,6 @@ def test_a_planted_violation_is_found_and_nothing_else(broker, world, name):
     assert told, "nothing was found"
 
 
-@pytest.fixture
-def options(settings):
-    """Set some of the DTPS options for a test."""
-
-    def choose(**given):
-        settings.DTPS = {**settings.DTPS, **given}
-
-    return choose
-
-
 # --- what takes options to be wrong ---
 
 

@@ -12,8 +12,10 @@ BACKEND = "tasks_app.backends.RedisBackend"
 
 
 def found():
-    all_checks = (checks.check_conf, checks.check_backends, checks.check_tasks)
-    return {each.id: each for check in all_checks for each in check(None)}
+    """What ``manage.py check`` says of tasks, each mistake once: id -> message."""
+    said = [each for each in registry.run_checks() if (each.id or "").startswith("tasks.")]
+    assert len({str(each) for each in said}) == len(said)
+    return {each.id: each for each in said}
 
 
 def test_the_sites_settings_are_sound(settings):
@@ -69,6 +71,12 @@ def test_a_wrong_option_of_a_backend_is_answered_with_the_right_one():
         message = found()["tasks.E004"].msg
 
     assert message == "OPTIONS of TASKS['mail']: 'ENQUE' is no option. Did you mean ENQUEUE?"
+
+
+def test_an_app_of_ours_that_is_not_installed_is_told(settings):
+    settings.INSTALLED_APPS = [name for name in settings.INSTALLED_APPS if name != "workers_app"]
+
+    assert found()["tasks.E007"].msg == "TASKS['default'] needs the app 'workers_app'."
 
 
 def test_a_site_without_our_backend_is_told(settings):

@@ -61,19 +61,34 @@ def test_a_task_elsewhere_in_an_app_is_found_by_who_has_it_and_listed_nowhere():
         registry.get(name)
 
 
-def test_a_task_outside_of_every_app_is_found_by_nobody(monkeypatch):
-    module = ModuleType("outside")
-    monkeypatch.setitem(sys.modules, "outside", module)
+def stray_in(monkeypatch, name):
+    """A task in a module that is no app's."""
+    module = ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
 
     def stray():
-        """Be importable here, and in no worker."""
+        """Be importable by this path."""
 
-    stray.__module__, stray.__qualname__ = "outside", "stray"
+    stray.__module__, stray.__qualname__ = name, "stray"
     module.stray = task(stray)
+    return module.stray
 
-    assert registry.type_of(module.stray) is None
+
+def test_a_task_outside_of_every_app_is_found_like_one_elsewhere_in_an_app(monkeypatch):
+    stray = stray_in(monkeypatch, "outside_of_apps")
+
+    assert registry.resolve("outside_of_apps.stray").task is stray
+    assert registry.type_of(stray).name == "outside_of_apps.stray"
+    assert "outside_of_apps.stray" not in registry.task_types()
+
+
+@pytest.mark.parametrize("name", ["this", "__main__", "pip.__main__"])
+def test_no_name_makes_a_worker_import_a_program_or_a_module_of_python(name, monkeypatch):
+    stray = stray_in(monkeypatch, name)
+
+    assert registry.type_of(stray) is None
     with pytest.raises(UnknownTaskType):
-        registry.resolve("outside.stray")
+        registry.resolve(f"{name}.stray")
 
 
 @pytest.mark.parametrize(

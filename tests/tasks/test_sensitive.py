@@ -40,6 +40,7 @@ from tasks_app.secrecy.sensitive import (
 from tests.sample.secretive import keep_quiet, log_in, log_in_wrongly, make_token
 from tests.sample.tasks import echo
 
+from ..postgres import on_both_databases
 from .executing import Hands, record
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -148,6 +149,7 @@ def test_a_submit_adds_names_and_takes_none_away(broker):
 
 
 @pytest.mark.parametrize("keys", [[], [NEW]], ids=["clear", "encrypted"])
+@on_both_databases
 def test_no_door_shows_them(api, broker, use_keys, keys):
     use_keys(*keys)
     body = {"taskType": TYPE, "kwargs": {"user": "eve", "password": PASSWORD, "card": CARD}}
@@ -218,6 +220,7 @@ def test_exact_values_are_taken_out_of_texts():
     assert scrubbed(said, values) == (f"got '{REDACTED}' and {REDACTED}, abc, ['{REDACTED}'], True")
 
 
+@on_both_databases
 def test_the_admin_shows_no_raw_text_of_them(api, broker):
     message = message_of(request("eve", PASSWORD, CARD))
     Outbox.objects.create(id=message.id, definition=message.encode(), created_us=1, turn_us=2**60)
@@ -384,6 +387,7 @@ def rotated():
     return done
 
 
+@on_both_databases
 def test_a_rotation_brings_what_is_over_under_the_first_key(broker, use_keys):
     old = use_keys(OLD)[0]
     over = finished(broker, make_token, PASSWORD)
@@ -412,6 +416,7 @@ def test_a_rotation_brings_what_is_over_under_the_first_key(broker, use_keys):
     assert opened_result(stored.message, stored.state.attempts[-1]) == {"pin": NUMBER}
 
 
+@on_both_databases
 def test_a_rotation_changes_nothing_but_what_is_encrypted(broker, use_keys):
     use_keys(OLD)
     task_id = finished(broker, log_in, "eve", PASSWORD, CARD)
@@ -428,6 +433,7 @@ def test_a_rotation_changes_nothing_but_what_is_encrypted(broker, use_keys):
     assert bytes(now.definition).partition(b"\n")[0] == bytes(row.definition).partition(b"\n")[0]
 
 
+@on_both_databases
 def test_a_rotation_encrypts_what_was_stored_in_the_clear(broker, use_keys):
     task_id = finished(broker, make_token, PASSWORD)
     assert counted().counts["history"] == {CLEAR: 1}
@@ -441,6 +447,7 @@ def test_a_rotation_encrypts_what_was_stored_in_the_clear(broker, use_keys):
     assert all_of(lookup.find(task_id))["output"] == REDACTED
 
 
+@on_both_databases
 def test_a_rotation_leaves_what_no_key_opens_and_says_so(broker, use_keys):
     lost = use_keys(OLD)[0]
     task_id = finished(broker, make_token, PASSWORD)
@@ -457,6 +464,7 @@ def test_a_rotation_needs_a_key():
         rotated()
 
 
+@on_both_databases
 def test_a_row_that_moved_on_meanwhile_is_left(broker, use_keys):
     use_keys(OLD)
     task_id = finished(broker, make_token, PASSWORD)
@@ -470,6 +478,7 @@ def test_a_row_that_moved_on_meanwhile_is_left(broker, use_keys):
     assert bytes(TaskRecord.objects.get(id=task_id).definition) == before
 
 
+@on_both_databases
 def test_a_task_of_the_history_runs_again_under_its_key(broker, use_keys):
     use_keys(OLD)
     task_id = finished(broker, make_token, PASSWORD)
@@ -491,6 +500,7 @@ def definition(**more):
 
 
 @pytest.mark.parametrize("keys", [[], [NEW]], ids=["clear", "encrypted"])
+@on_both_databases
 def test_a_schedule_hides_them_and_hands_them_on(api, use_keys, keys):
     use_keys(*keys)
     schedule = operations.create(definition())
@@ -508,6 +518,7 @@ def test_a_schedule_hides_them_and_hands_them_on(api, use_keys, keys):
     assert opened_call(fired)[1] == {"user": "eve", "password": PASSWORD, "card": CARD}
 
 
+@on_both_databases
 def test_a_change_of_a_schedule_keeps_what_it_shows_as_redacted(api, use_keys):
     use_keys(NEW)
     operations.create(definition())
@@ -521,6 +532,7 @@ def test_a_change_of_a_schedule_keeps_what_it_shows_as_redacted(api, use_keys):
     assert kept.kwargs == {"user": "bob", "password": PASSWORD, "card": CARD} and kept.every == 90
 
 
+@on_both_databases
 def test_the_admin_s_form_keeps_what_it_shows_as_redacted(api, use_keys):
     use_keys(NEW)
     schedule = operations.create(definition())
@@ -552,6 +564,7 @@ def test_a_schedule_is_not_stored_in_the_clear_for_want_of_a_key(api, use_keys):
         firing.message_of(schedule)
 
 
+@on_both_databases
 def test_a_declared_schedule_is_written_once_though_each_encryption_differs(
     settings, use_keys, broker
 ):
@@ -570,6 +583,7 @@ def test_a_declared_schedule_is_written_once_though_each_encryption_differs(
     assert Definition.of(Schedule.objects.get(name="daily")).kwargs == kwargs
 
 
+@on_both_databases
 def test_a_rotation_brings_schedules_along(broker, use_keys):
     operations.create(definition())
     assert counted().counts["schedules"] == {CLEAR: 1}
@@ -615,6 +629,7 @@ def dtps(*words):
     return code, out.getvalue(), err.getvalue()
 
 
+@on_both_databases
 def test_the_command_line_counts_rotates_and_says_which_key_can_go(broker, use_keys):
     old = use_keys(OLD)[0]
     finished(broker, make_token, PASSWORD)

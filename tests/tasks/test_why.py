@@ -281,6 +281,17 @@ def test_a_committed_task_that_redis_does_not_have_is_in_the_outbox(broker, db):
     row.tries, row.reason = 2, "Queue default holds all the tasks that it may."
     row.save()
     assert "refused it 2 times. Queue default holds" in first(message.id, "outbox").sentence
+    assert codes(message.id) == ["outbox", "no_coordinator"]
+
+    broker.fleet.lead("somebody")
+    assert codes(message.id) == ["outbox"]
+
+
+def test_a_committed_task_whose_process_has_its_turn_misses_nobody(broker, db):
+    message = message_of(TaskRequest(type=get("test"), args=["x"]))
+    turn_us = now_us() + HOUR_US
+    Outbox(id=message.id, definition=message.encode(), created_us=1, turn_us=turn_us).save()
+
     assert codes(message.id) == ["outbox"]
 
 
@@ -402,6 +413,15 @@ def test_an_expired_task_says_by_when_it_had_to_begin(broker):
     wait_until(lambda: broker.promote() and broker.get(task_id).state.is_final, "the expiry")
 
     assert "Nobody had begun it by" in first(task_id, "expired").sentence
+
+
+def test_an_expired_task_that_nobody_ends_misses_the_coordinator(broker):
+    task_id = submitted(expires_us=now_us() + 20_000)
+    wait_until(lambda: "no_coordinator" in codes(task_id), "the expiry")
+
+    assert explain(task_id).reasons[-1].sentence.startswith("It has expired, but no coordinator")
+    broker.fleet.lead("somebody")
+    assert "no_coordinator" not in codes(task_id)
 
 
 def test_the_api_answers_with_words_and_numbers(broker, db):

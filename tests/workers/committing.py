@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 from django.db import connections
 
@@ -97,3 +98,19 @@ class Program:
         if self.popen.poll() is None:
             self.popen.kill()
         self.popen.communicate()
+
+
+@contextmanager
+def programs(broker, database, request):
+    """Starts programs, by their text, on the servers of a test; they end with it."""
+    if database == ALIAS:
+        connections[ALIAS].settings_dict["URL"] = request.getfixturevalue("postgres")
+    started = []
+
+    def start(text):
+        started.append(Program(text, broker.link.url, database))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.close()

@@ -1,6 +1,7 @@
 """What tasks say on its way to Redis: bounded, merged, never twice, and nobody waits for it."""
 
 import logging
+import threading
 import uuid
 
 import pytest
@@ -10,6 +11,7 @@ from tasks_app.broker.answers import Settlement
 from tasks_app.broker.connection import Link
 from tasks_app.exceptions import QueueUnavailable, TaskLost, ValueTooLarge
 from tasks_app.message import State, TaskMessage, now_us
+from tasks_app.models import Dependency
 from tasks_app.states import Status
 from workers_app.executor import page as page_module
 from workers_app.executor.board import Board
@@ -20,7 +22,7 @@ from workers_app.executor.notebook import Notebook
 from workers_app.executor.page import EPOCH_FENCES, Page
 from workers_app.executor.runner import Runner
 
-from ..conftest import wait_until
+from ..conftest import PATIENCE_SECONDS, wait_until
 from ..lua.world import executor_of
 from ..redis_server import RedisServer
 
@@ -132,6 +134,29 @@ def test_a_checkpoint_that_cannot_be_stored_raises(notebook, monkeypatch):
 
     with pytest.raises(QueueUnavailable, match="away for too long"):
         page.save({"a": 1})
+
+
+@pytest.mark.django_db
+def test_a_look_at_the_parents_waits_for_a_redis_that_is_away(
+    notebook, server, settings, monkeypatch
+):
+    settings.DTPS = {**settings.DTPS, "REDIS_URL": server.url}
+    monkeypatch.setattr(page_module, "SAVE_SECONDS", PATIENCE_SECONDS)
+    server.start()
+    page, broker = held_page(notebook, server)
+    parent = TaskMessage(id=str(uuid.uuid4()), type="test", submitted_us=now_us())
+    broker.submit(parent)
+    Dependency.objects.create(child_id=page.key[0], parent_id=parent.id, position=0)
+    server.kill()
+
+    coming_back = threading.Timer(0.3, server.start)
+    coming_back.start()
+    try:
+        found = [result.id for result in page.context.parents]
+    finally:
+        coming_back.join()
+
+    assert found == [parent.id]
 
 
 def test_who_lost_the_task_is_told_when_it_saves(notebook, server):

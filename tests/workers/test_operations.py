@@ -22,24 +22,15 @@ from workers_app.coordinator.services.recorder import Recorder
 from ..lua.test_limits import limited
 from ..lua.world import EditedLink, end, held, submitted, task
 from ..lua.world import audit as audit_places
-from ..postgres import ALIAS, on_both_databases
-from .committing import Program
+from ..postgres import on_both_databases
+from .committing import programs
 
 
 @pytest.fixture
 def start(broker, database, request):
     """Starts a program on the servers of this test."""
-    if database == ALIAS:
-        connections[ALIAS].settings_dict["URL"] = request.getfixturevalue("postgres")
-    started = []
-
-    def start(text):
-        started.append(Program(text, broker.link.url, database))
-        return started[-1]
-
-    yield start
-    for program in started:
-        program.close()
+    with programs(broker, database, request) as start:
+        yield start
 
 
 def audit(broker):
@@ -214,6 +205,20 @@ def test_tasks_move_to_another_queue_but_not_to_another_shard(broker, settings):
     assert broker.must_get(one.id).message.queue == "slow"
     assert counts(refused) == (1, 0, 1, 0)
     assert refused.message == "Its queue is in another shard than far."
+
+
+@on_both_databases
+def test_tasks_do_not_move_to_a_queue_too_many(broker, settings):
+    settings.DTPS = {**settings.DTPS, "MAX_QUEUES": 2}
+    submitted(broker, queue="mail"), submitted(broker, queue="post")
+    record(broker)
+
+    refused = run(broker, begin("queue", {"queue": "mail"}, queue="new"))
+    moved = run(broker, begin("queue", {"queue": "mail"}, queue="post"))
+
+    assert counts(refused) == (1, 0, 1, 0)
+    assert refused.message == "There are as many queues already as there may be (MAX_QUEUES)."
+    assert counts(moved) == (1, 1, 0, 0)
 
 
 @on_both_databases

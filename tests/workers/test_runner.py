@@ -166,7 +166,7 @@ def test_a_task_whose_expiry_has_passed_since_the_claim_goes_back_unstarted():
 
     settlement, attempt = run(never, expires_us=now_us() - 1_000_000)
 
-    assert (settlement.outcome, settlement.pause_ms, attempt) == ("released", 0, {})
+    assert (settlement.outcome, settlement.pause_ms, attempt) == ("turned_away", 0, {})
 
 
 def test_the_servers_clock_decides_about_expiry():
@@ -283,7 +283,7 @@ def test_a_task_whose_type_nobody_learnt_in_time_fails_with_the_reason(settings)
         message=structs.replace(old.message, submitted_us=old.message.submitted_us - 61_000_000)
     )
 
-    assert new_runner().run(new).outcome == "released"
+    assert new_runner().run(new).outcome == "turned_away"
     settlement = new_runner().run(old)
 
     attempt = json.loads(settlement.line)
@@ -296,4 +296,4 @@ def test_for_ever_is_a_time_too(settings):
     old = job(returns(1))._replace(type=None)
     old = old._replace(message=structs.replace(old.message, submitted_us=1))
 
-    assert new_runner().run(old).outcome == "released"
+    assert new_runner().run(old).outcome == "turned_away"

@@ -17,7 +17,8 @@ from workers_app.coordinator.services.sweeper import Sweeper
 
 from ..conftest import wait_until
 from ..postgres import ALIAS, on_both_databases, on_postgres
-from .committing import Program
+from .clock import Clock
+from .committing import programs
 from .processes import processes
 
 NOON_US = 1_790_000_000_000_000 // 3_600_000_000 * 3_600_000_000  # a full hour
@@ -25,17 +26,9 @@ SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 
 
-class Clock:
-    def __init__(self, us=NOON_US):
-        self.us = us
-
-    def __call__(self):
-        return self.us
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOON_US)
 
 
 def schedule(name="each minute", *, after_us=NOON_US, **fields):
@@ -440,19 +433,13 @@ STEPS = {
 @pytest.fixture
 def program(broker, database, request):
     """Starts a process that ticks once, and hits itself with a signal at a step."""
-    programs = []
-    if database == ALIAS:
-        connections[ALIAS].settings_dict["URL"] = request.getfixturevalue("postgres")
+    with programs(broker, database, request) as start:
 
-    def start(step, number, at=NOON_US + MINUTE_US):
-        hook = STEPS[step].format(signal=number)
-        text = TICK.format(hook=hook, at=at)
-        programs.append(Program(text, broker.link.url, database))
-        return programs[-1]
+        def ticks(step, number, at=NOON_US + MINUTE_US):
+            hook = STEPS[step].format(signal=number)
+            return start(TICK.format(hook=hook, at=at))
 
-    yield start
-    for each in programs:
-        each.close()
+        yield ticks
 
 
 def follow(broker, clock):

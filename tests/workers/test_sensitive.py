@@ -9,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -25,10 +25,12 @@ from tasks_app.schedules.definition import Definition
 from tasks_app.secrecy.sensitive import REDACTED
 from tasks_app.states import FINAL, Status
 from tasks_app.why import explain
+from tasks_app.workflows import chain
 
 from ..conftest import wait_until
+from ..postgres import ALIAS, on_both_databases
 from ..redis_server import RedisServer
-from ..sample.secretive import fingerprint, make_token
+from ..sample.secretive import fingerprint, make_token, tell_token
 from .processes import processes
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,14 +55,22 @@ def server():
 
 
 @pytest.fixture
-def start(queue, tmp_path):
+def using(request):
+    """The alias of the database that all models are in."""
+    asked = "database" in request.fixturenames
+    return request.getfixturevalue("database") if asked else "default"
+
+
+@pytest.fixture
+def start(queue, tmp_path, using, request):
     """Starts workers with these keys, on the test's own servers."""
+    if using == ALIAS:
+        where = {"DATABASE_URL": request.getfixturevalue("postgres")}
+    else:
+        where = {"TEST_DATABASE_NAME": str(connections[using].settings_dict["NAME"])}
 
     def begin(name, *keys, more=()):
-        env = {
-            "TEST_DATABASE_NAME": str(connection.settings_dict["NAME"]),
-            "TEST_DTPS": json.dumps({"ENCRYPTION_KEYS": keys}),
-        }
+        env = where | {"TEST_DTPS": json.dumps({"ENCRYPTION_KEYS": keys})}
         size = ("--processes", "1", "--threads", "2")
         worker = run("runworker", "--id", name, *size, *more, env=env)
         worker.wait_for("event=executor_started")
@@ -136,9 +146,9 @@ def stored_in_redis(queue):
     return found
 
 
-def stored_in_database():
+def stored_in_database(using):
     """Every table with all that it holds; and the files of a database that has its own."""
-    found = {}
+    found, connection = {}, connections[using]
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
@@ -167,38 +177,64 @@ def use(settings, *keys):
     settings.DTPS = {**settings.DTPS, "ENCRYPTION_KEYS": list(keys)}
 
 
-def test_with_keys_no_byte_of_a_secret_is_stored_or_shown(queue, server, start, settings, client):
+@on_both_databases
+def test_with_keys_no_byte_of_a_secret_is_stored_or_shown(
+    queue, server, start, settings, client, using
+):
     use(settings, KEY)
     worker = start("keeper", KEY)
 
     ids = work(queue)
-    with transaction.atomic():
+    with transaction.atomic(using=using):
         message = message_of(queue.request("log_in", kwargs=LOG_IN, unique=False))
-        outbox.put([message], AliasOptions())
+        outbox.put([message], AliasOptions(database=using))
         Quarantine.objects.create(task_id="q", definition=message.encode(), reason="a test")
-        there = stored_in_database()
+        there = stored_in_database(using)
 
     assert leaks(stored_in_redis(queue)) == {}
     files = [file for file in server.directory.rglob("*") if file.is_file()]
     assert leaks({file.name: file.read_bytes() for file in files}) == {}
     assert any(ids[0].encode() in file.read_bytes() for file in files)
     assert leaks(there) == {}
-    assert leaks(stored_in_database()) == {}
+    assert leaks(stored_in_database(using)) == {}
     assert leaks(shown(client, ids)) == {}
     assert leaks({"log": worker.log.encode()}) == {}
     assert_all_was_done(queue, ids)
 
 
-def test_without_keys_no_secret_is_shown(queue, start, settings, client):
+@on_both_databases
+def test_without_keys_no_secret_is_shown(queue, start, settings, client, using):
     use(settings)
     worker = start("teller")
 
     ids = work(queue)
 
-    assert leaks(stored_in_database()) != {}  # as it is: or nothing would be tested here
+    assert leaks(stored_in_database(using)) != {}  # as it is: or nothing would be tested here
     assert leaks(shown(client, ids)) == {}
     assert leaks({"log": worker.log.encode()}) == {}
     assert_all_was_done(queue, ids)
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+@on_both_databases
+def test_a_child_tells_nobody_a_sensitive_result_of_its_parent(
+    queue, server, start, settings, client, using, is_given
+):
+    use(settings, KEY)
+    worker = start("keeper", KEY)
+
+    child = tell_token.using(takes_results=True) if is_given else tell_token
+    ids = list(chain(make_token.part(PASSWORD), child.part()).enqueue().task_ids.values())
+    operations.create(Definition(name="daily", type=TYPE, every=86_400, kwargs=LOG_IN))
+    wait_until(lambda: recorded(ids), "the child in the history")
+
+    attempt = lookup.find(ids[1]).state.attempts[-1]  # before it may be looks that were in vain
+    assert attempt.error.startswith("This is not to be told: ")
+    assert attempt.error.count(REDACTED) == attempt.traceback.count(REDACTED) == 3
+    assert leaks(stored_in_redis(queue)) == {}
+    assert leaks(stored_in_database(using)) == {}
+    assert leaks(shown(client, ids)) == {}
+    assert leaks({"log": worker.log.encode()}) == {}
 
 
 def assert_all_was_done(queue, ids):

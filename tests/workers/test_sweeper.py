@@ -20,7 +20,7 @@ from ..conftest import PATIENCE_SECONDS, wait_until
 from ..lua.world import task
 from ..postgres import ALIAS, on_both_databases
 from ..tasks.executing import Hands
-from .committing import ENQUEUE, SWEEP, Program
+from .committing import ENQUEUE, SWEEP, programs
 from .processes import processes
 
 SHORT = "outbox.TURN_US = sweeper.TURN_US = 200_000\n"
@@ -39,17 +39,8 @@ def _alias(database, settings):
 @pytest.fixture
 def run(broker, database, request):
     """Starts a program on the servers of this test."""
-    if database == ALIAS:
-        connections[ALIAS].settings_dict["URL"] = request.getfixturevalue("postgres")
-    started = []
-
-    def run(text):
-        started.append(Program(text, broker.link.url, database))
-        return started[-1]
-
-    yield run
-    for program in started:
-        program.close()
+    with programs(broker, database, request) as run:
+        yield run
 
 
 def enqueued(count, setup="", inside="pass"):

@@ -1,13 +1,13 @@
 """REST: workflows, and single tasks that wait for others."""
 
-import json
-
 import pytest
 from django.contrib.auth.models import Permission, User
 
 from tasks_app.lookup import find
 from tasks_app.models import Dependency, WorkflowRecord
 from tasks_app.workflows.parents import results_for
+
+from ..rest import caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,16 +26,7 @@ NIGHTLY = {
 
 @pytest.fixture
 def call(client, broker):
-    client.force_login(User.objects.create_superuser("root"))
-
-    def call(method, path, body=None, **headers):
-        answer = client.generic(
-            method, f"/api/{path}", json.dumps(body) if body is not None else "",
-            content_type="application/json", headers=headers,
-        )  # fmt: skip
-        return answer.status_code, answer.json() if answer.content else None
-
-    return call
+    return caller(client)
 
 
 def test_a_workflow_is_submitted_by_local_names_in_any_order(call, floor):

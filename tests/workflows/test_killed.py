@@ -1,7 +1,6 @@
 """A coordinator that is killed or stopped at each step of a release: all is decided once."""
 
 import pytest
-from django.db import connections
 
 from tasks_app.lookup import find
 from tasks_app.models import Dependency, TaskRecord
@@ -9,8 +8,8 @@ from tasks_app.workflows import chain
 from tests.sample.tasks import echo
 from workers_app.coordinator.services.recorder import Recorder
 
-from ..postgres import ALIAS, on_both_databases
-from ..workers.committing import Program
+from ..postgres import on_both_databases
+from ..workers.committing import programs
 from .conftest import Floor
 
 START = """
@@ -39,17 +38,8 @@ CASES = [(step, True) for step in STEPS] + [(s, False) for s in STEPS if "forget
 @pytest.fixture
 def run(broker, database, request):
     """Starts a program on the servers of this test."""
-    if database == ALIAS:
-        connections[ALIAS].settings_dict["URL"] = request.getfixturevalue("postgres")
-    started = []
-
-    def run(text):
-        started.append(Program(START + text + "\n" + RECORD, broker.link.url, database))
-        return started[-1]
-
-    yield run
-    for program in started:
-        program.close()
+    with programs(broker, database, request) as start:
+        yield lambda text: start(START + text + "\n" + RECORD)
 
 
 class Scene:

@@ -9,9 +9,10 @@ from tasks_app.exceptions import InvalidCall, WorkflowNotFound
 from tasks_app.lookup import find
 from tasks_app.models import Dependency, Member, Outbox, TaskRecord, WorkflowRecord
 from tasks_app.states import Status
-from tasks_app.workflows import Workflow, chain, chord, get_workflow, group
-from tasks_app.workflows.parents import parents_of, results_for
+from tasks_app.workflows import Workflow, chain, chord, get_workflow, group, result
+from tasks_app.workflows.parents import parents_of, results_for, statuses_of
 from tests.sample.tasks import async_echo, echo, raise_error
+from workers_app.coordinator.release import Releaser
 
 from ..postgres import on_both_databases
 
@@ -396,3 +397,80 @@ def test_all_of_it_has_a_twin_for_async_code(floor):
         return progress.total, cancelled, await workflow.aretry()
 
     assert go() == (2, 2, (2, {}))
+
+
+@on_both_databases
+def test_what_is_cancelled_while_a_workflow_is_retried_is_retried_too(floor, monkeypatch):
+    workflow = chain(echo.part(1), echo.part(2)).enqueue()
+    first, second = workflow.task_ids.values()
+    floor.record()
+    floor.claimed()
+    floor.end(first, "failed")
+
+    def look(ids):
+        found = statuses_of(ids)
+        floor.record()  # the second is cancelled after this look
+        return found
+
+    monkeypatch.setattr(result, "statuses_of", look)
+    assert workflow.retry() == (2, {})
+    floor.record()
+
+    assert floor.statuses(first, second) == ["pending", "waiting"]
+
+
+@on_both_databases
+def test_what_is_to_be_cancelled_while_its_parent_is_retried_waits_on(floor, monkeypatch):
+    workflow = chain(echo.part(1), echo.part(2)).enqueue()
+    first, second = workflow.task_ids.values()
+    floor.record()
+    floor.claimed()
+    floor.end(first, "failed")
+    admit = Releaser._admit
+
+    def late(releaser, *looked_at):
+        workflow.retry()
+        return admit(releaser, *looked_at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Releaser, "_admit", late)
+        floor.record()
+
+    assert floor.statuses(first, second) == ["pending", "waiting"]
+    floor.run(first)
+    floor.run(second)
+    assert workflow.progress().is_completed
+
+
+@on_both_databases
+def test_a_failure_that_was_retried_cancels_nothing_of_the_rest(floor, monkeypatch):
+    workflow = group(echo.part(1), echo.part(2)).enqueue(on_failure="cancel")
+    first, second = workflow.task_ids.values()
+    floor.record()
+    floor.claimed()
+    floor.end(first, "failed")
+    cancel = Releaser._fail_workflow
+
+    def late(releaser, message):
+        workflow.retry()
+        cancel(releaser, message)
+
+    monkeypatch.setattr(Releaser, "_fail_workflow", late)
+    floor.record()
+
+    assert floor.statuses(first, second) == ["pending", "assigned"]
+
+
+@on_both_databases
+def test_a_retried_workflow_is_not_over_before_the_history_knows(floor):
+    workflow = chain(echo.part(1), echo.part(2)).enqueue()
+    floor.run(workflow.task_ids["echo-1"], "failed")
+    floor.record(2)
+    assert workflow.progress().is_over
+
+    workflow.retry()
+
+    assert not workflow.progress().is_over
+    for task_id in workflow.task_ids.values():
+        floor.run(task_id)
+    assert workflow.progress().is_completed

@@ -4,7 +4,7 @@ from django.db import models
 from rest_framework import serializers
 
 from tasks_app.api.fields import BooleanField, IntegerField
-from tasks_app.api.serializers import StrictSerializer
+from tasks_app.api.serializers.strict import StrictSerializer
 
 from ..control import MOST_SLOTS
 from ..live.decisions import KEPT

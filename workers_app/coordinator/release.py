@@ -13,7 +13,7 @@ Whoever closes a child's last row decides on it; whoever opens one looks at the 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -24,14 +24,13 @@ from tasks_app.broker.keys import shards
 from tasks_app.lookup import is_id
 from tasks_app.message import Attempt, State, TaskMessage, now_us
 from tasks_app.models import Dependency, Member, WorkflowRecord
+from tasks_app.slices import slices
 from tasks_app.states import FINAL, Status
 from tasks_app.workflows.parents import statuses_of
 from tasks_app.workflows.policies import OnFailure
 from tasks_app.workflows.storing import database
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 ROWS = 500  # ids in a statement, tasks of a look
 FAILURES = frozenset({Status.FAILED, Status.EXPIRED})  # that concern the rest of a workflow
@@ -89,7 +88,7 @@ class Releaser:
     def _settle(self, ended: Mapping[str, Status]) -> set[str]:
         """Close the rows of tasks that are over; return the children that this may decide."""
         found: set[str] = set()
-        for ids in _slices(sorted(ended)):
+        for ids in slices(sorted(ended), ROWS):
             rows = _rows().filter(parent_id__in=ids)
             with transaction.atomic(using=database()):
                 rows.filter(is_open=True).update(is_open=False)
@@ -103,15 +102,16 @@ class Releaser:
     def _decide(self, children: Sequence[str]) -> int:
         """Look at tasks and at those that they wait for; let go or cancel what can be."""
         decided = 0
-        for ids in _slices(children):
+        for ids in slices(children, ROWS):
             # In this order: a task that is retried after this look has another version, and its
             # parents were retried before it.
             waiting = self._waiting(ids)
             if not waiting:
                 continue
             rows = _rows_of(list(waiting))
-            statuses = self._closed(rows)
-            decided += self._admit(waiting, rows, statuses)
+            cancelled = _cancelled({task.message.workflow for task in waiting.values()} - {""})
+            statuses = self._closed(rows)  # last: a parent may be retried at any moment
+            decided += self._admit(waiting, rows, statuses, cancelled)
         return decided
 
     def _waiting(self, ids: Sequence[str]) -> dict[str, Waiting]:
@@ -141,20 +141,18 @@ class Releaser:
         waiting: Mapping[str, Waiting],
         rows: Iterable[Row],
         statuses: Mapping[str, Status | None],
+        cancelled: Collection[str],
     ) -> int:
         parents: dict[str, list[Row]] = {task_id: [] for task_id in waiting}
         for row in rows:
             parents[row.child_id].append(row)
-        cancelled = _cancelled({task.message.workflow for task in waiting.values()} - {""})
         decisions: dict[int, list[Decision]] = {}
         for task_id, task in waiting.items():
-            said = ""
+            reason, said = _hindrance(parents[task_id], statuses)
             if task.message.workflow in cancelled:
-                said = "Its workflow was cancelled."
-            else:
-                said = _hindrance(parents[task_id], statuses)
+                reason, said = "", "Its workflow was cancelled."
             if said or not any(_is_open(statuses[row.parent_id]) for row in parents[task_id]):
-                decisions.setdefault(task.shard, []).append(_decision(task, said))
+                decisions.setdefault(task.shard, []).append(_decision(task, said, reason))
         decided = []
         for shard, some in decisions.items():
             decided += self._broker.admit(some, shard)
@@ -172,8 +170,10 @@ class Releaser:
         members = Member.objects.using(database()).filter(workflow_id=message.workflow)
         ids = list(members.exclude(task_id=message.id).values_list("task_id", flat=True))
         why = f"Task {message.id} of its workflow failed."
-        for some in _slices(ids):
+        for some in slices(ids, ROWS):
             self._broker.must_lead()
+            if _is_open(_looked_up([message.id])[message.id]):
+                return  # it was retried meanwhile, and the rest with it
             self._broker.cancel(some, why=why)
 
 
@@ -198,7 +198,7 @@ def _children(rows: QuerySet[Dependency]) -> Iterable[str]:
 
 
 def _write(rows: Sequence[Row], *, is_open: bool) -> None:
-    for some in _slices(rows):
+    for some in slices(rows, ROWS):
         _rows().filter(id__in=[row.id for row in some]).update(is_open=is_open)
         for row in some:
             row.is_open = is_open
@@ -213,18 +213,19 @@ def _is_open(status: Status | None) -> bool:
     return status is not None and status not in FINAL
 
 
-def _hindrance(rows: Iterable[Row], statuses: Mapping[str, Status | None]) -> str:
-    """Why a task is never to run; "" if nothing is in its way."""
+def _hindrance(rows: Iterable[Row], statuses: Mapping[str, Status | None]) -> tuple[str, str]:
+    """The parent that is why a task is never to run, and a sentence; "" twice if there is none."""
     for row in rows:
         status = statuses[row.parent_id]
         if row.runs_anyway or status is Status.COMPLETED or _is_open(status):
             continue
         if status is None:
-            return f"It waited for task {row.parent_id}, of which nothing is known any more."
-        return f"It waited for task {row.parent_id}, which {_HOW[status]}."
-    return ""
+            return row.parent_id, f"It waited for task {row.parent_id}, of which {_NOTHING}."
+        return row.parent_id, f"It waited for task {row.parent_id}, which {_HOW[status]}."
+    return "", ""
 
 
+_NOTHING = "nothing is known any more"
 _HOW = {
     Status.FAILED: "failed",
     Status.CANCELLED: "was cancelled",
@@ -232,10 +233,10 @@ _HOW = {
 }
 
 
-def _decision(task: Waiting, said: str) -> Decision:
+def _decision(task: Waiting, said: str, reason: str) -> Decision:
     if said:
         line = Attempt(outcome=Status.CANCELLED, ended_us=now_us(), error=said).encode()
-        return Decision(task.message.id, task.version, line=line)
+        return Decision(task.message.id, task.version, line=line, reason=reason)
     return Decision(task.message.id, task.version, -(-task.message.run_after_us // 1000))
 
 
@@ -244,7 +245,3 @@ def _cancelled(workflow_ids: Collection[str]) -> set[str]:
         return set()
     rows = WorkflowRecord.objects.using(database()).filter(id__in=workflow_ids, cancelled_us__gt=0)
     return set(rows.values_list("id", flat=True))
-
-
-def _slices(items: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (items[start : start + ROWS] for start in range(0, len(items), ROWS))

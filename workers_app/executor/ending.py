@@ -8,6 +8,7 @@ from random import Random
 from time import thread_time
 from typing import Any, NamedTuple
 
+from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
 from tasks_app.broker.answers import Settlement
@@ -15,7 +16,7 @@ from tasks_app.compat import TaskResult, signals
 from tasks_app.conf import conf
 from tasks_app.exceptions import TaskRetry, TaskSnoozed, ValueTooLarge
 from tasks_app.listening import is_heard, tell
-from tasks_app.message import Attempt, TaskMessage, now_us
+from tasks_app.message import Attempt, now_us
 from tasks_app.normalize import normalized, size_of
 from tasks_app.options.retrying import is_last, next_pause_ms
 from tasks_app.results import finished_result
@@ -46,6 +47,9 @@ class Begun(NamedTuple):
     cpu: float
 
 
+Send = Callable[[Signal, Callable[[], TaskResult]], None]
+
+
 class Refused(Exception):
     """The task returned what cannot be kept; its cause says why. Running it again is no help."""
 
@@ -70,7 +74,7 @@ class Ending:
         """See who listens."""
         self._hears_end = is_heard(signals.task_finished)
 
-    def returned(self, job: Job, begun: Begun, value: Any) -> Settlement:
+    def returned(self, job: Job, begun: Begun, value: Any, send: Send) -> Settlement:
         """Raise Refused if the value cannot be kept."""
         kind = type(value)
         if kind is not NONE and kind is not bool:
@@ -88,10 +92,10 @@ class Ending:
         if len(line) > longest and (len(attempt.sealed) or size_of(value)) > longest:
             raise Refused from ValueTooLarge(f"The result has more than {longest} bytes as JSON.")
         if self._hears_end:
-            self._tell_finished(job, attempt)
+            self._tell_finished(job, attempt, send)
         return Settlement(id=job.message.id, token=job.token, outcome="completed", line=line)
 
-    def raised(self, job: Job, begun: Begun, error: BaseException) -> Settlement | None:
+    def raised(self, job: Job, begun: Begun, error: BaseException, send: Send) -> Settlement | None:
         """Called inside the except block: who hears of it may ask for the exception."""
         if self._interrupts.is_cancelled(job):
             return None
@@ -102,7 +106,7 @@ class Ending:
         is_refused = isinstance(error, Refused)
         failures = job.state.failures + 1
         cause = _cause_of(error)
-        hide = _hiding(message) if message.hidden else str
+        hide = _hiding(job) if message.hidden or job.secrets else str
         if isinstance(error, TaskRetry):  # it knows better than `retry_on` and `give_up_on`
             is_over = failures >= message.max_attempts
         else:
@@ -119,7 +123,7 @@ class Ending:
             attempt.outcome, message.id, message.type, attempt.number, attempt.error_type,
         )  # fmt: skip
         if is_over and is_heard(signals.task_finished, logging.ERROR):
-            self._tell_failed(job, attempt)
+            self._tell_failed(job, attempt, send)
         return Settlement(
             id=message.id,
             token=job.token,
@@ -166,18 +170,18 @@ class Ending:
             "memory_bytes": self._memory_bytes,
         }
 
-    def _tell_failed(self, job: Job, attempt: Attempt) -> None:
+    def _tell_failed(self, job: Job, attempt: Attempt, send: Send) -> None:
         """Whoever hears of it may print the exception, as Django's own receiver does."""
-        if not job.message.hidden:
-            self._tell_finished(job, attempt)
+        if not job.message.hidden and not job.secrets:
+            self._tell_finished(job, attempt, send)
             return
         try:
             raise Redacted(f"{attempt.error_type}: {attempt.error}") from None
         except Redacted:
-            self._tell_finished(job, attempt)
+            self._tell_finished(job, attempt, send)
 
-    def _tell_finished(self, job: Job, attempt: Attempt) -> None:
-        tell_of(
+    def _tell_finished(self, job: Job, attempt: Attempt, send: Send) -> None:
+        send(
             signals.task_finished,
             lambda: finished_result(job.message, job.state, attempt, job.type.task),
         )
@@ -189,6 +193,38 @@ def tell_of(signal: Signal, build: Callable[[], TaskResult]) -> None:
         tell(signal, build())
     except BaseException as error:  # noqa: BLE001 (nor is it printed by the log: its class may be evil)
         logger.error("event=signal_failed error_type=%s %s", type_path(error), message_of(error))
+
+
+class Later:
+    """Signals of a coroutine's attempt, sent where its calls of the ORM run.
+
+    On the event loop a receiver could not use the database, nor be a coroutine function itself.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Signal, Callable[[], TaskResult], BaseException | None]] = []
+
+    def __call__(self, signal: Signal, build: Callable[[], TaskResult]) -> None:
+        self._kept.append((signal, build, sys.exc_info()[1]))
+
+    async def send(self) -> None:
+        for signal, build, error in self._kept:
+            await sync_to_async(_tell_with)(signal, build, error)
+
+
+def _tell_with(
+    signal: Signal, build: Callable[[], TaskResult], error: BaseException | None
+) -> None:
+    """Send a signal while an error, if there is one, is the one at hand."""
+    if error is None:
+        tell_of(signal, build)
+        return
+    trace = error.__traceback__
+    try:
+        raise error
+    except BaseException:  # noqa: BLE001 (SystemExit too is a failure of the task)
+        error.__traceback__ = trace  # without this frame
+        tell_of(signal, build)
 
 
 def _cause_of(error: BaseException) -> BaseException:
@@ -207,9 +243,10 @@ def _sealed(job: Job, value: Any) -> str:
         raise Refused from ValueError(f"The result has half a surrogate pair: {error.reason}.")
 
 
-def _hiding(message: TaskMessage) -> Callable[[str], str]:
-    """Takes sensitive arguments out of a text."""
-    values = taken(message.hidden, message.args, message.kwargs)
+def _hiding(job: Job) -> Callable[[str], str]:
+    """Takes sensitive arguments, and sensitive results of its parents, out of a text."""
+    message = job.message
+    values = [*taken(message.hidden, message.args, message.kwargs), *(job.secrets or ())]
     return lambda text: scrubbed(text, values)
 
 

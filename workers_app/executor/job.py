@@ -1,6 +1,6 @@
 """A claimed task in an executor's hands."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tasks_app.message import State, TaskMessage
 from tasks_app.registry import TaskType
@@ -17,3 +17,4 @@ class Job(NamedTuple):
     token: str
     lane: Lane
     type: TaskType | None  # None: not installed here
+    secrets: list[Any] | None = None  # sensitive results of its parents that it was shown so far

@@ -3,12 +3,14 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from django.utils.functional import SimpleLazyObject
 from redis.exceptions import RedisError
 
 from tasks_app.broker.answers import Remark
@@ -18,6 +20,7 @@ from tasks_app.context import TaskContext, encoded
 from tasks_app.exceptions import QueueUnavailable, TaskLost, ValueTooLarge
 from tasks_app.message import now_us
 from tasks_app.remarks import LONGEST_NOTE, LONGEST_TEXT, Line, Progress, encode
+from tasks_app.workflows.parents import parents_of
 
 from .errors import clean
 from .interrupts import Interrupts
@@ -26,7 +29,7 @@ from .job import Job
 if TYPE_CHECKING:
     from .notebook import Notebook
 
-SAVE_SECONDS = 10.0  # for which a checkpoint waits for Redis
+SAVE_SECONDS = 10.0  # for which a checkpoint, or a look at the parents, waits for Redis
 SAVE_PAUSE_SECONDS = 0.2  # between two tries of that
 FIRST_VERSION = 2  # of a task that is claimed for the first time, and so has said nothing yet
 EXACT = 2**53  # whole numbers below it are so in JSON, for every reader
@@ -75,8 +78,10 @@ class Page:
     # --- for the context ---
 
     @property
-    def task_id(self) -> str:
-        return self.job.message.id
+    def parents(self) -> Sequence[TaskResult]:
+        task_id, secrets = self.job.message.id, self.job.secrets
+        look = partial(_until_answered, lambda: list(parents_of(task_id, secrets)))
+        return SimpleLazyObject(look)
 
     @property
     def context(self) -> TaskContext:

@@ -23,14 +23,14 @@ from tasks_app.exceptions import (
     UnknownTaskType,
 )
 from tasks_app.listening import is_heard
-from tasks_app.message import TaskMessage, now_us
+from tasks_app.message import now_us
 from tasks_app.registry import TaskType, resolve, task_types
 from tasks_app.results import running_result
 from tasks_app.secrecy.sensitive import opened_call
 from tasks_app.workflows.parents import results_for
 
 from .database import tidy
-from .ending import Begun, Ending, tell_of
+from .ending import Begun, Ending, Later, tell_of
 from .interrupts import Interrupts
 from .job import Job
 from .notebook import Notebook
@@ -93,7 +93,7 @@ class Runner:
         if unfit is not None:
             return unfit
         begun = Begun(now_us(), 0.0)
-        page = Page(self, job, begun.at_us)
+        page, later = Page(self, job, begun.at_us), Later()
         try:
             function, args = await self._acall(job, page)
             enter(page)
@@ -103,9 +103,11 @@ class Runner:
             finally:
                 enter(None)
                 page.is_over = True
-            return self._ending.returned(job, begun, value)
+            settlement = self._ending.returned(job, begun, value, later)
         except BaseException as error:  # noqa: BLE001 (SystemExit too is a failure of the task)
-            return self._ending.raised(job, begun, error)
+            settlement = self._ending.raised(job, begun, error, later)
+        await later.send()
+        return settlement
 
     def _attempt(self, job: Job) -> Settlement | None:
         begun = Begun(now_us(), thread_time())
@@ -118,14 +120,16 @@ class Runner:
             finally:
                 enter(None)
                 page.is_over = True
-            return self._ending.returned(job, begun, value)
+            return self._ending.returned(job, begun, value, tell_of)
         except BaseException as error:  # noqa: BLE001 (SystemExit too is a failure of the task)
-            return self._ending.raised(job, begun, error)
+            return self._ending.raised(job, begun, error, tell_of)
 
     # --- before ---
 
     def _readied(self, job: Job) -> tuple[Job, Settlement | None]:
         """The job with all its arguments; or why it is not to be started here."""
+        if job.message.has_parents:
+            job = job._replace(secrets=[])
         unfit = self._unfit(job)
         if unfit is None and job.message.sealed:
             return self._opened(job)
@@ -158,13 +162,15 @@ class Runner:
             tell_of(signals.task_started, lambda: page.result)
         args = message.args
         if message.takes_results and message.has_parents:
-            args = [_results_for(message), *args]
+            args = [_results_for(job), *args]
         if not task.takes_context:
             return task.func, args
         return task.func, [page.context, *args]
 
     async def _acall(self, job: Job, page: Page) -> tuple[Callable[..., Any], list[Any]]:
-        """The same for a coroutine; what it waited for is looked up beside the event loop."""
+        """The same for a coroutine; who is told, and what it waited for, are not on its loop."""
+        if self._hears_start:  # a receiver may use the database
+            return await sync_to_async(self._call)(job, page)
         if job.message.takes_results and job.message.has_parents:
             return await sync_to_async(self._call, thread_sensitive=False)(job, page)
         return self._call(job, page)
@@ -177,10 +183,10 @@ class Runner:
         )
 
 
-def _results_for(message: TaskMessage) -> Any:
+def _results_for(job: Job) -> Any:
     """What the tasks returned that this one waited for. While that cannot be had, it pauses."""
     try:
-        return results_for(message)
+        return results_for(job.message, job.secrets)
     except (QueueUnavailable, RedisError, DatabaseError, KeyMissing) as error:
-        logger.warning("event=results_away task=%s error=%s", message.id, error)
+        logger.warning("event=results_away task=%s error=%s", job.message.id, error)
         raise TaskSnoozed(RESULTS_AGAIN_SECONDS) from error

@@ -61,9 +61,12 @@ def given_up(job: Job, worker: str, error: TaskSystemError) -> Settlement:
 
 
 def back(job: Job, pause_ms: int = 0, line: bytes = b"") -> Settlement:
-    """Back into its queue after a pause, with a line for its attempts if there is one."""
+    """Back into its queue after a pause, with a line for its attempts if there is one.
+
+    Its slot may have been published as begun by now, which counts as no start then.
+    """
     return Settlement(
-        id=job.message.id, token=job.token, outcome="released", pause_ms=pause_ms, line=line
+        id=job.message.id, token=job.token, outcome="turned_away", pause_ms=pause_ms, line=line
     )
 
 

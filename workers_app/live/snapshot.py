@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tasks_app.api.queue_view import queue_in_short
 from tasks_app.broker import broker
 from tasks_app.broker.answers import QueueStats, Registered, Stats
 from tasks_app.conf import conf
@@ -42,7 +43,7 @@ def numbers() -> dict[str, Any]:
         "failed": stats.count("failed"),
         "throughput": throughput(samples),
         "queueLengths": queue_lengths(stats.queues),
-        "queues": [_queue(queue) for queue in stats.queues],
+        "queues": [queue_in_short(queue) for queue in stats.queues],
         "series": series(samples, stats.at_ms),
         "decisions": decisions.brief(DECISIONS_SHOWN),
         "unrecorded": stats.unrecorded,
@@ -73,16 +74,6 @@ def _samples_until(stats: Stats, register: Iterable[Registered]) -> list[Sample]
     """
     kept = [s for s in broker().fleet.samples(SAMPLES_READ) if s["at_ms"] < stats.at_ms]
     return [*kept, sample(stats, register)]
-
-
-def _queue(queue: QueueStats) -> dict[str, Any]:
-    return {
-        "name": queue.name,
-        "paused": queue.is_paused,
-        "ready": queue.ready,
-        "scheduled": queue.scheduled,
-        "waiting": queue.waiting,
-    }
 
 
 def _workers(register: dict[str, Registered]) -> dict[str, dict[str, Any]]:

@@ -1,18 +1,20 @@
 -- amend: give tasks that nobody holds another definition, and put each where that belongs.
 --
--- include: keys clock tasks marks unique limits writes
+-- include: keys clock tasks marks unique limits writes queues
 --
 -- KEYS[1] the shard's anchor
 --
--- ARGV[1...] four for each task: id, definition that it must still have, the new one, and the new one's mark
+-- ARGV[1] most queues that there may be; 0 for no bound
+-- ARGV[2...] four for each task: id, definition that it must still have, the new one, and the new one's mark
 --   (JSON; "": none), of which a limit's queue and rank are taken: all else stays as it is marked
 --
 -- Returns of each what came of it: "amended"; or, with nothing changed, "unknown", "other" if its definition is
--- another one by now, "aside" if a purge is about to cancel it, or the status that does not allow it. Of big
--- tasks only the first are looked at: the others are to be asked for again.
+-- another one by now, "aside" if a purge is about to cancel it, "queues" if its queue would be one too many, or
+-- the status that does not allow it. Of big tasks only the first are looked at: the others are to be asked for
+-- again.
 
 local ids = {}
-for i = 1, #ARGV, 4 do
+for i = 2, #ARGV, 4 do
   ids[#ids + 1] = ARGV[i]
 end
 ids = fitting(ids)
@@ -58,6 +60,7 @@ local function amend(n, id, definition, new, new_mark)
     local is_held = state.owner ~= "" or string.find(FINAL, " " .. state.status .. " ", 1, true)
     return is_held and state.status or "aside"
   end
+  if not has_room(waits(new), tonumber(ARGV[1])) then return "queues" end
   redis.call(score and "ZREM" or "SREM", set, id)
   redis.call("ZREM", expiring_of(queue), id)
   state.version = state.version + 1 -- it makes no move, but the record has to hear of it
@@ -73,7 +76,7 @@ local function amend(n, id, definition, new, new_mark)
 end
 
 for n, id in ipairs(ids) do
-  local i = n * 4 - 2
+  local i = n * 4 - 1
   if not definitions[n] then
     done[n] = "unknown"
   elseif definitions[n] ~= ARGV[i] then

@@ -20,7 +20,7 @@ ids = fitting(ids)
 local before = {}
 local lost = {} -- executor -> ids that it held
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
-tell_waiting(ids, states)
+if has_marks() then limits().tell_waiting(ids, states) end
 for n, id in ipairs(ids) do
   if not definitions[n] then
     before[n] = ""

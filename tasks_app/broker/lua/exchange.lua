@@ -16,8 +16,8 @@
 -- ARGV[9] how many queues follow, N
 -- ARGV[10...9+N] the queues to claim from
 -- ARGV[10+N...] five for each task to finish: id, token, outcome ("completed", "failed", "retry",
---   "released"; "snoozed", or "snoozed_again" if the line takes the last one's place), pause before it may run
---   again (ms), line for its attempts
+--   "released"; "turned_away" if it had not begun, whatever was published; "snoozed", or "snoozed_again" if the
+--   line takes the last one's place), pause before it may run again (ms), line for its attempts
 --
 -- Returns {stale, claimed, token}: the ids whose finish was dropped, since this executor does not hold them
 -- under that token; three for each claimed task, most urgent first: id, definition, state or ""; and the token
@@ -41,7 +41,7 @@ if last_request == request then
 end
 
 local stale = finish_all(executor, 10 + queue_count)
-if limit > 0 then unpark(MOST_UNPARKED) end
+if limit > 0 and has_marks() then limits().unpark(limits().MOST_UNPARKED) end
 write_all()
 
 local claimed = former ~= "" and end_offer(executor, former) or {}

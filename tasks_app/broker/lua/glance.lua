@@ -50,7 +50,7 @@ for id in pairs(asked) do
   ids[#ids + 1] = id
 end
 local definitions, states, found = ask(PAYLOADS, ids), ask(STATES, ids), {}
-tell_waiting(ids, states)
+if has_marks() then limits().tell_waiting(ids, states) end
 for n, id in ipairs(ids) do
   if definitions[n] then
     local header = states[n] and string.match(states[n], "^[^\n]*") or ""

@@ -12,7 +12,7 @@
 -- depends on who begins), how many tasks wait before this one or nil if it does not wait}.
 
 local key = ARGV[1]
-local limit = read_numbers(key)
+local limit = limits().read_numbers(key)
 if not limit then return nil end
 
 local spent, next_at = 0, -1

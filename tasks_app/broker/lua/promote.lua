@@ -68,7 +68,7 @@ for n, queue in ipairs(queues) do
   end
   if #due > 0 then redis.call("ZREM", scheduled_of(queue), unpack(due)) end
 end
-looked_at = looked_at + unpark(math.max(1, limit - looked_at))
+if has_marks() then looked_at = looked_at + limits().unpark(math.max(1, limit - looked_at)) end
 write_all()
 
 for _, queue in ipairs(queues) do

@@ -9,5 +9,5 @@
 -- Returns {definitions, states}, each in the order of the ids; nil where there is none.
 
 local states = ask(STATES, ARGV)
-tell_waiting(ARGV, states)
+if has_marks() then limits().tell_waiting(ARGV, states) end
 return { ask(PAYLOADS, ARGV), states }

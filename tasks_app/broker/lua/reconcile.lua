@@ -57,7 +57,7 @@ local function remove(id, definition, owner)
   redis.call("ZREM", scheduled_of(queue), id)
   redis.call("SREM", waiting_of(queue), id)
   redis.call("ZREM", expiring_of(queue), id)
-  leave(marks_of({ id }))
+  limits().leave(by_mark({ id }))
   for _, set in ipairs(redis.call("LRANGE", ASIDE, 0, -1)) do
     take_aside(set, { id }) -- a purge of before the roll-back is not meant for what came after
   end
@@ -71,11 +71,11 @@ local restored = {} -- id -> true
 local function restore_mark(id, text)
   local mark = cjson.decode(text)
   if mark.u or mark.l then write_marks({ id, text }) end
-  local owner = mark.u and owner_of(mark.u.k)
-  if mark.u and not (owner and owner > id and (restored[owner] or open_task(owner))) then
-    own(mark.u, id, string.format("%.0f", now))
+  local owner = mark.u and unique().owner_of(mark.u.k)
+  if mark.u and not (owner and owner > id and (restored[owner] or unique().open_task(owner))) then
+    unique().own(mark.u, id, string.format("%.0f", now))
   end
-  if mark.i then promise(mark.i, id) end
+  if mark.i then unique().promise(mark.i, id) end
 end
 
 -- A task that may wait for others does so, until somebody has looked at them again.
@@ -109,7 +109,7 @@ for n, id in ipairs(ids) do
       if ARGV[i + 4] ~= "" then restore_mark(id, ARGV[i + 4]) end
       restore_remarks(id, ARGV[i + 5])
     else
-      let_go(marks_of({ id }))
+      unique().let_go(by_mark({ id }))
       redis.call("HDEL", PAYLOADS, id)
       redis.call("HDEL", STATES, id)
       redis.call("HDEL", MARKS, id)

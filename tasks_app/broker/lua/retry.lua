@@ -22,10 +22,10 @@ end
 local before = state.status
 if not string.find(FINAL, " " .. before .. " ", 1, true) then return { before } end
 local mark = ARGV[8] ~= "" and cjson.decode(ARGV[8])
-local unique = mark and mark.u
-if unique and unique.ms > 0 then unique = nil end -- a period counts from a submit, which this is none
-local owner = unique and owner_of(unique.k)
-if owner and owner ~= id and open_task(owner) then return { before, owner } end
+local asked = mark and mark.u
+if asked and asked.ms > 0 then asked = nil end -- a period counts from a submit, which this is none
+local owner = asked and unique().owner_of(asked.k)
+if owner and owner ~= id and unique().open_task(owner) then return { before, owner } end
 move(state, mark and mark.p and "waiting" or "pending")
 state.run = state.run + 1
 state.starts, state.failures, state.crashes = 0, 0, 0
@@ -37,7 +37,7 @@ else
 end
 redis.call("HSET", PAYLOADS, id, definition)
 restore_remarks(id, ARGV[9])
-if unique then own(unique, id, string.format("%.0f", now)) end
+if asked then unique().own(asked, id, string.format("%.0f", now)) end
 if mark and (mark.u or mark.l) then write_marks({ id, ARGV[8] }) end
 count("submitted")
 write_all()

@@ -1,6 +1,6 @@
 -- submit: store new tasks and put each where it waits, all of them or none.
 --
--- include: keys clock tasks marks unique limits writes duplicates
+-- include: keys clock tasks marks unique limits writes duplicates queues
 --
 -- KEYS[1] the shard's anchor
 --
@@ -20,39 +20,49 @@
 
 local not_after, most_waiting = tonumber(ARGV[1]), tonumber(ARGV[2])
 local most_unrecorded, most_queues = tonumber(ARGV[3]), tonumber(ARGV[4])
+local line, are_promised = ARGV[5], ARGV[6] == "1"
 
 if not_after > 0 and now > not_after then return { "late" } end
 if most_unrecorded > 0 and redis.call("XLEN", CHANGES) >= most_unrecorded then return { "lag" } end
 
-local ids, payloads, marks, queues, known, seen, answer = {}, {}, {}, {}, {}, {}, { "ok" }
-local limits = {} -- key -> the numbers that the last of these tasks has for it
-local starts = {} -- moment before which each of the stored tasks must not start, ms
-local keyed = {} -- marks of the stored tasks that have some: {id, mark}
-local has_parents = {} -- id -> true, of the stored tasks that wait for others
+local ids, payloads, starts = {}, {}, {} -- of the tasks to store; starts: moment before which each must not, ms
+local queues = {} -- queue -> how many of them
+local marks, has_parents = {}, {} -- {id, mark, ...}; id -> true, of those that wait for others
+local numbers = {} -- key of a limit -> the numbers that the last of these tasks has for it
+local keyed = {} -- of all tasks with a mark: {id, mark, id of the one that stands for it}
+local known, seen, answer = {}, {}, { "ok" }
+
+-- What becomes of a task with a mark. Returns the task that stands for it, if any; the moment before which it
+-- must not start; and the answer to the whole call, if this is refused.
+local function decide_marked(id, text, at)
+  local mark = read_mark(text)
+  local there, refused, later = duplicates().decide(id, mark, at, line)
+  at = later or at
+  keyed[#keyed + 1] = { id, mark, there }
+  if there and there ~= id and are_promised then
+    duplicates().ends_with[id] = string.gsub(line, "{}", there)
+    there = nil
+  elseif refused then
+    return there, at, { refused, id, there }
+  end
+  if there then return there, at end
+  duplicates().starts_at[id] = at
+  has_parents[id] = mark.p and true
+  if mark.u or mark.l then
+    marks[#marks + 1] = id
+    marks[#marks + 1] = text
+  end
+  if mark.l then numbers[mark.l.k] = mark.l end
+  return nil, at
+end
+
 for i = 7, #ARGV, 4 do
   local id, definition, at, mark = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
-  local there
+  local there, refusal
   if seen[id] then known[#known + 1] = id end
   seen[id] = true
-  if mark ~= "" then
-    local decoded = read_mark(mark)
-    local refused, later
-    there, refused, later = decide(id, decoded, at, ARGV[5])
-    at = later or at
-    keyed[#keyed + 1] = { id, decoded, there }
-    if there and there ~= id and ARGV[6] == "1" then
-      ends_with[id] = string.gsub(ARGV[5], "{}", there)
-      there = nil
-    elseif refused then
-      return { refused, id, there }
-    end
-    has_parents[id] = decoded.p and true
-    if not there and (decoded.u or decoded.l) then
-      marks[#marks + 1] = id
-      marks[#marks + 1] = mark
-      if decoded.l then limits[decoded.l.k] = decoded.l end
-    end
-  end
+  if mark ~= "" then there, at, refusal = decide_marked(id, mark, at) end
+  if refusal then return refusal end
   if there == id then
     known[#known + 1] = id
   elseif there then
@@ -61,7 +71,6 @@ for i = 7, #ARGV, 4 do
   else
     ids[#ids + 1] = id
     starts[#ids] = at
-    if mark ~= "" then starts_at[id] = at end
     payloads[#payloads + 1] = id
     payloads[#payloads + 1] = definition
     local queue = waits(definition)
@@ -74,83 +83,76 @@ for i, payload in ipairs(ask(PAYLOADS, ids)) do
 end
 if #known > 0 then return { "known", unpack(known) } end
 
--- Whether the names would be more than the bound, though some that nothing waits under are dropped.
-local function too_many_queues()
-  if redis.call("SCARD", QUEUES) < most_queues then return false end
-  local news = 0
-  for queue in pairs(queues) do
-    news = news + 1 - redis.call("SISMEMBER", QUEUES, queue)
+local replaced = #keyed > 0 and duplicates().replaced or {}
+local ends_with = #keyed > 0 and duplicates().ends_with or {}
+
+-- How many tasks will wait in a queue, with those of this call.
+local function length_of(queue)
+  local length = queues[queue] + redis.call("ZCARD", ready_of(queue)) + redis.call("ZCARD", scheduled_of(queue))
+    + redis.call("SCARD", waiting_of(queue))
+  for _, old in ipairs(replaced) do
+    if waits(old[3]) == queue then length = length - 1 end
   end
-  for _, queue in ipairs(news > 0 and redis.call("SRANDMEMBER", QUEUES, 20) or {}) do
-    if redis.call("EXISTS", ready_of(queue), scheduled_of(queue), waiting_of(queue)) == 0
-      and redis.call("SISMEMBER", PAUSED, queue) == 0 then
-      redis.call("SREM", QUEUES, queue)
-      redis.call("HDEL", ARRIVALS, queue)
-    end
-  end
-  return news > 0 and redis.call("SCARD", QUEUES) + news > most_queues
+  return length
 end
 
-if most_queues > 0 and too_many_queues() then return { "queues" } end
-if most_waiting > 0 then
-  for queue, tasks in pairs(queues) do
-    local waiting = redis.call("ZCARD", ready_of(queue)) + redis.call("ZCARD", scheduled_of(queue))
-      + redis.call("SCARD", waiting_of(queue))
-    for _, old in ipairs(replaced) do
-      if waits(old[3]) == queue then waiting = waiting - 1 end
-    end
-    if waiting + tasks > most_waiting then return { "full", queue } end
-  end
+for queue in pairs(queues) do
+  if not has_room(queue, most_queues) then return { "queues" } end
+end
+for queue in pairs(most_waiting > 0 and queues or {}) do
+  if length_of(queue) > most_waiting then return { "full", queue } end
 end
 
--- End a task that a new one replaces, wherever it waits.
-local function cancel(id, state, line)
+local function cancel(id, state, by)
   move(state, "cancelled")
-  append_to_run(state, line, 0)
+  append_to_run(state, by, 0)
   keep(id, state)
   count("cancelled")
 end
 
-for _, old in ipairs(replaced) do
-  local id, state, definition, line = unpack(old)
+-- End a task that a new one replaces, wherever it waits.
+local function end_replaced(id, state, definition, by)
   local queue = waits(definition)
   redis.call("ZREM", ready_of(queue), id)
   redis.call("ZREM", scheduled_of(queue), id)
   redis.call("SREM", waiting_of(queue), id)
   redis.call("ZREM", expiring_of(queue), id)
-  cancel(id, state, line)
+  cancel(id, state, by)
 end
 
-for n, id in ipairs(ids) do
-  local at, line = starts[n], ends_with[id]
-  local state = has_parents[id] and read_state(false, "waiting") or at > now and read_state(false, "scheduled")
-  if line then
-    cancel(id, state or read_state(false), line)
+-- Let a new task wait where it belongs; or end it, if it is one of another's.
+local function put(id, definition, at)
+  local status = has_parents[id] and "waiting" or at > now and "scheduled" or "pending"
+  if ends_with[id] then return cancel(id, read_state(false, status), ends_with[id]) end
+  if status == "pending" then
+    changed_ids[#changed_ids + 1] = id -- a task without a state is pending
   else
-    if state then
-      state.changed = now
-      keep(id, state)
-    else
-      changed_ids[#changed_ids + 1] = id
-    end
-    if has_parents[id] then
-      hold_back(id, payloads[n * 2])
-    else
-      place(id, payloads[n * 2], at)
-    end
+    local state = read_state(false, status)
+    state.changed = now
+    keep(id, state)
+  end
+  if status == "waiting" then
+    hold_back(id, definition)
+  else
+    place(id, definition, at)
   end
 end
 
-for _, each in ipairs(keyed) do
-  local id, mark, there = unpack(each)
-  if mark.u and not there and decided[mark.u.k].id == id then own(mark.u, id, decided[mark.u.k].first) end
-  if mark.i and promised[mark.i.k] then promise(mark.i, promised[mark.i.k][1]) end
+for _, old in ipairs(replaced) do
+  end_replaced(unpack(old))
+end
+for n, id in ipairs(ids) do
+  put(id, payloads[n * 2], starts[n])
 end
 
-if #marks > 0 then write_marks(marks) end
-for _, limit in pairs(limits) do
-  write_numbers(limit)
+for _, each in ipairs(keyed) do
+  duplicates().remember(unpack(each))
 end
+if #marks > 0 then write_marks(marks) end
+for _, limit in pairs(numbers) do
+  limits().write_numbers(limit)
+end
+
 if #ids > 0 then
   redis.call("HSET", PAYLOADS, unpack(payloads))
   count("submitted", #ids)

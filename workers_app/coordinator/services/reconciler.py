@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connections, router, tra
 from django.db.models import F, QuerySet
 
 from tasks_app.audit.live import Live
-from tasks_app.bounded import sizes_of, slices, storable
+from tasks_app.bounded import id_slices, sized_slices, sizes_of, storable
 from tasks_app.broker import Broker
 from tasks_app.broker.answers import Recorded
 from tasks_app.broker.keys import shard_of, shards
@@ -232,19 +232,13 @@ def loss_of(server: Server, book: Ledger, broker: Broker) -> str:
 def open_tasks() -> Iterator[list[Recorded]]:
     """The open tasks of the database, in slices; each status by its index."""
     for status in sorted(OPEN):
-        after = ""
-        while True:
-            rows = TaskRecord.objects.filter(status=status, id__gt=after).order_by("id")[:PAGE]
-            ids = list(rows.values_list("id", flat=True))
-            if not ids:
-                break
+        for ids in id_slices(TaskRecord.objects.filter(status=status), PAGE):
             yield from _read(TaskRecord.objects.filter(id__in=ids, status__in=OPEN))
-            after = ids[-1]
 
 
 def _read(rows: QuerySet[TaskRecord]) -> Iterator[list[Recorded]]:
     """Read rows in slices of bounded size."""
-    for ids in slices(sizes_of(rows.order_by("id")), MOST_BYTES):
+    for ids in sized_slices(sizes_of(rows.order_by("id")), MOST_BYTES):
         found = rows.filter(id__in=ids).only("id", "status", "definition", "state")
         said = recorded_remarks(ids)
         yield [_recorded(row, said.get(row.id)) for row in found]

@@ -8,7 +8,8 @@ from django.db import router, transaction
 
 from tasks_app.broker import Broker
 from tasks_app.broker.answers import Registered
-from tasks_app.models import WorkerRecord, moment
+from tasks_app.message import moment
+from tasks_app.models import WorkerRecord
 
 from ...service import Service
 from ..rows import printable

@@ -8,14 +8,14 @@ from django.db.models.functions import Length
 from redis.exceptions import ResponseError
 
 from tasks_app import outbox
-from tasks_app.bounded import slices
+from tasks_app.bounded import sized_slices
 from tasks_app.broker import Broker
 from tasks_app.broker.durability import FAST
 from tasks_app.broker.keys import shards
 from tasks_app.exceptions import DuplicateTask, InvalidCall, QueueFull, TooLate
 from tasks_app.message import TaskMessage
-from tasks_app.models import Outbox, Quarantine, TaskRecord
-from tasks_app.outbox import Waiting
+from tasks_app.models import Outbox
+from tasks_app.outbox import MARGIN_US, Waiting
 
 from ...service import Service
 from ..rows import printable
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 ROWS = 500  # taken at once
 MOST_BYTES = 8 * 1024 * 1024  # of their definitions
 TURN_US = 10_000_000  # to push what was taken; then somebody else may
-MARGIN_US = 1_000_000  # that the clock of Redis may step back
 IDLE_SECONDS = 2.0  # between two looks at an outbox that is empty
 BUSY_SECONDS = 0.5
 FAILED_SECONDS = 5.0  # after a database did not let itself be looked at
@@ -75,11 +74,15 @@ class Sweeper(Service):
         return 0.0 if taken else BUSY_SECONDS
 
     def _take(self, database: str, now_us: int, turn_us: int) -> list[Outbox]:
-        """Write a turn of ours into rows whose turn is over, and return those that have it."""
+        """Write a turn of ours into rows whose turn is over, and return those that have it.
+
+        Without a reason: one that has a reason is known to be put off, and in nobody's hands.
+        """
         over = outbox.rows(database).filter(turn_us__lt=now_us).order_by("turn_us")[:ROWS]
         sizes = over.annotate(size=Length("definition")).values_list("id", "size")
-        ids = next(slices(sizes, MOST_BYTES), [])
-        taken = outbox.rows(database).filter(id__in=ids, turn_us__lt=now_us).update(turn_us=turn_us)
+        ids = next(sized_slices(sizes, MOST_BYTES), [])
+        over = outbox.rows(database).filter(id__in=ids, turn_us__lt=now_us)
+        taken = over.update(turn_us=turn_us, reason="")
         return list(outbox.rows(database).filter(id__in=ids, turn_us=turn_us)) if taken else []
 
     def _turn_after(self, us: int, span_us: int) -> int:
@@ -120,9 +123,7 @@ class Sweeper(Service):
                 found.update(some)
         ids = [task_id for task_id in waiting if task_id not in found]
         if ids:  # in this order: what Redis forgets meanwhile, the database has by then
-            found.update(TaskRecord.objects.filter(id__in=ids).values_list("id", flat=True))
-            refused = Quarantine.objects.filter(task_id__in=ids)
-            found.update(refused.values_list("task_id", flat=True))
+            found.update(outbox.recorded(ids))
         return found
 
     def _push(self, some: list[Waiting], turn_us: int) -> tuple[list[str], dict[str, str]]:

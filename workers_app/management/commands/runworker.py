@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from tasks_app.backends import own_queues
 from tasks_app.conf import conf
 from tasks_app.exceptions import InvalidCall
 from tasks_app.normalize import queue_error
@@ -27,7 +28,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
-            "--queues", default="default", help="comma-separated; all of them share one order"
+            "--queues",
+            help="comma-separated, all of them share one order; without it those that TASKS names",
         )
         parser.add_argument("--processes", type=_count, help="executor processes")
         parser.add_argument("--threads", type=_count, help="sync tasks at once in each process")
@@ -80,7 +82,8 @@ def _config(options: dict[str, Any]) -> PoolConfig:
     for name in ("processes", "threads"):
         if options[name] is not None:
             said[name] = options[name]
-    queues = tuple(dict.fromkeys(q.strip() for q in options["queues"].split(",") if q.strip()))
+    said_queues = options["queues"]
+    queues = own_queues() if said_queues is None else _parted(said_queues)
     if not queues:
         raise CommandError("--queues names no queue.")
     for queue in queues:
@@ -92,6 +95,10 @@ def _config(options: dict[str, Any]) -> PoolConfig:
         )
     except InvalidCall as error:
         raise CommandError(str(error)) from error
+
+
+def _parted(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _bound(text: str) -> int:

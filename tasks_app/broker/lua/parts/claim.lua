@@ -125,12 +125,12 @@ local function claim(executor, token, queues, limit)
   end
   if #held == 0 then return answer end
   hold(executor, states, held)
-  if has_marks() then
+  if has_marks() and limits().has_rates() then
     local given = {}
     for i = 1, #held, 2 do
       given[#given + 1] = held[i]
     end
-    spend(given)
+    limits().spend(given)
   end
   return answer
 end

@@ -1,5 +1,5 @@
--- duplicates: what becomes of a task that is submitted while another one has its key, or of a call that is
--- repeated. Decided for all tasks of a call before anything is written.
+-- duplicates, made when first called for: what becomes of a task that is submitted while another one has its
+-- key, or of a call that is repeated. Decided for all tasks of a call before anything is written.
 
 local decided = {} -- unique key -> the task of this call that gets it: {id, first}
 local promised = {} -- key of a repeated call -> {id, digest}
@@ -18,9 +18,9 @@ local function holder_of(key)
   if mine then
     return mine.id, mine.first, starts_at[mine.id] > now and "scheduled" or "pending", 0
   end
-  local id, first = owner_of(key)
+  local id, first = unique().owner_of(key)
   local state, definition
-  if id then state, definition = open_task(id) end
+  if id then state, definition = unique().open_task(id) end
   if not state then return id, first end
   return id, first, state.status, tonumber(state.starts), state, definition
 end
@@ -35,23 +35,23 @@ local function replace(old, state, definition, new, line)
 end
 
 -- Returns the task that stands for this one, if any, and the moment before which this one may not start.
-local function decide_unique(unique, id, at, line)
-  local old, first, status, starts, state, definition = holder_of(unique.k)
+local function decide_unique(asked, id, at, line)
+  local old, first, status, starts, state, definition = holder_of(asked.k)
   local is_new = true
-  if unique.w then
+  if asked.w then
     if status == "scheduled" and starts == 0 then
       replace(old, state, definition, id, line)
-      at = math.max(at, math.min(now + unique.w, tonumber(first) + unique.most))
+      at = math.max(at, math.min(now + asked.w, tonumber(first) + asked.most))
       is_new = false
     else
-      at = math.max(at, now + unique.w)
+      at = math.max(at, now + asked.w)
     end
-  elseif unique.d == "replace" then
+  elseif asked.d == "replace" then
     if status and is_waiting(status) then replace(old, state, definition, id, line) end
-  elseif old and (status or unique.ms > 0) then
+  elseif old and (status or asked.ms > 0) then
     return old
   end
-  decided[unique.k] = { id = id, first = is_new and string.format("%.0f", now) or first }
+  decided[asked.k] = { id = id, first = is_new and string.format("%.0f", now) or first }
   return nil, at
 end
 
@@ -76,4 +76,11 @@ local function decide(id, mark, at, line)
   end
   if mark.i then promised[mark.i.k] = { there or id, mark.i.h } end
   return there, nil, at
+end
+
+-- Write down that a submitted task has its keys, or that another one stands for it.
+local function remember(id, mark, there)
+  local mine = mark.u and decided[mark.u.k]
+  if mine and not there and mine.id == id then unique().own(mark.u, id, mine.first) end
+  if mark.i and promised[mark.i.k] then unique().promise(mark.i, promised[mark.i.k][1]) end
 end

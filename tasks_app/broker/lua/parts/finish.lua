@@ -1,11 +1,16 @@
 -- finish: decide the outcome of held tasks. Only who holds a task under its token may: that one
 -- check guards against late workers, reapers, thieves and repeated calls alike.
 
-local OUTCOMES = " completed failed retry released snoozed snoozed_again "
+local OUTCOMES = " completed failed retry released turned_away snoozed snoozed_again "
+
+-- It was published as an attempt, and is none.
+local function uncount(state)
+  if state.status == "processing" then state.starts = state.starts - 1 end
+end
 
 -- A pause that the task asked for: not even an attempt. One line tells of all in a row: the last one.
 local function snooze(state, outcome, line)
-  if state.status == "processing" then state.starts = state.starts - 1 end
+  uncount(state)
   if outcome == "snoozed_again" then state.attempts = string.match(state.attempts, "^(.*\n)[^\n]*\n$") or "" end
   append(state, line)
 end
@@ -16,10 +21,13 @@ local function settle(state, outcome, pause_ms, line)
     error("no such outcome: " .. outcome)
   end
   local is_snoozed = outcome == "snoozed" or outcome == "snoozed_again"
+  local is_back = outcome == "released" or outcome == "turned_away"
   if is_snoozed then
     snooze(state, outcome, line)
   else
-    if outcome ~= "released" and state.status == "assigned" then
+    if outcome == "turned_away" then
+      uncount(state)
+    elseif not is_back and state.status == "assigned" then
       state.starts = state.starts + 1 -- too short to have been published as processing
     end
     append(state, line)
@@ -27,7 +35,7 @@ local function settle(state, outcome, pause_ms, line)
   if outcome == "retry" or outcome == "failed" then
     state.failures = state.failures + 1
   end
-  if outcome ~= "released" and not is_snoozed then count(outcome == "retry" and "retried" or outcome) end
+  if not is_back and not is_snoozed then count(outcome == "retry" and "retried" or outcome) end
   if outcome == "completed" or outcome == "failed" then
     move(state, outcome)
     return nil

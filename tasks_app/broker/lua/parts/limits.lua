@@ -1,4 +1,4 @@
--- limits: how many tasks of a key may be admitted at once, and how many of them may begin in some time.
+-- limits, made when first called for: how many tasks of a key may be admitted at once, and how many of them may begin in some time.
 --
 -- A task with a limit is admitted when its key has room: it stands in ready then, or is held. All others
 -- of the key wait in its line, where no claim has to look at them. What is admitted is kept by id, and never
@@ -8,7 +8,6 @@
 -- that on by the time that one token takes. A token is spent when the task is claimed; what is admitted
 -- has reserved one, so that no more can ever begin than there are tokens.
 
-local touched = {} -- key that may have got room -> what a task of its says of it, or true
 local MOST_ADMITTED = 1000 -- of a call
 local budget = MOST_ADMITTED
 local any_rates -- whether any key with admitted tasks has a rate; unknown until somebody asks
@@ -18,23 +17,21 @@ local function has_rates()
   return any_rates
 end
 
--- Ids by the key of their limit; of those that have one.
-local function by_limit(marks)
-  local found = {}
-  for id, mark in pairs(marks) do
-    if mark.l then
-      local key = mark.l.k
-      found[key] = found[key] or {}
-      table.insert(found[key], id)
-    end
-  end
-  return found
+-- Whether a purge has put tasks aside that are in their lines yet.
+local is_purging_now
+local function is_purging()
+  if is_purging_now == nil then is_purging_now = redis.call("EXISTS", ASIDE) == 1 end
+  return is_purging_now
 end
 
--- The numbers of a key are those of the task that was submitted last.
+-- The numbers of a key are those of the task that was submitted last. Its bucket is empty at most, and so full
+-- again after `ms`: by the numbers before, it might be so much later.
 local function write_numbers(limit)
-  local key, label = limit_of(limit.k), limit.t or ""
-  redis.call("HSET", key, "c", limit.c or 0, "n", limit.n or 0, "ms", limit.ms or 0, "label", label)
+  local key, label, n, ms = limit_of(limit.k), limit.t or "", limit.n or 0, limit.ms or 0
+  redis.call("HSET", key, "c", limit.c or 0, "n", n, "ms", ms, "label", label)
+  if n > 0 and tonumber(redis.call("HGET", key, "full") or 0) > now + ms then
+    redis.call("HSET", key, "full", string.format("%.3f", now + ms))
+  end
 end
 
 -- Returns {c: most tasks at once, or 0; n: tokens, or 0; every: ms for one token; full: ms; common: the mark
@@ -60,15 +57,17 @@ local function numbers_of(key, limit)
   return read_numbers(key)
 end
 
--- These tasks are neither in ready nor held any more, nor do they wait for that.
+-- These tasks are neither in ready nor held any more, nor do they wait for that. `marks` as by_mark() tells.
 local function leave(marks)
-  for key, ids in pairs(by_limit(marks)) do
-    local limit = marks[ids[1]].l
-    if redis.call("SREM", admitted_of(key), unpack(ids)) < #ids then
-      redis.call("ZREM", line_of(key), unpack(ids))
+  for mark, ids in pairs(marks) do
+    local limit = mark.l
+    if limit then
+      if redis.call("SREM", admitted_of(limit.k), unpack(ids)) < #ids then
+        redis.call("ZREM", line_of(limit.k), unpack(ids))
+      end
+      if has_rates() then redis.call("SREM", reserved_of(limit.k), unpack(ids)) end
+      touched[limit.k] = touched[limit.k] or limit
     end
-    if has_rates() then redis.call("SREM", reserved_of(key), unpack(ids)) end
-    touched[key] = touched[key] or limit
   end
 end
 
@@ -76,8 +75,9 @@ end
 -- a rate.
 local function spend(ids)
   if not has_rates() then return end
-  for key, gone in pairs(by_limit(marks_of(ids))) do
-    local limit = read_numbers(key)
+  for mark, gone in pairs(by_mark(ids)) do
+    local key = mark.l and mark.l.k
+    local limit = key and read_numbers(key)
     if limit and limit.n > 0 then
       redis.call("SREM", reserved_of(key), unpack(gone))
       redis.call("HSET", limit_of(key), "full", string.format("%.3f", limit.full + #gone * limit.every))
@@ -123,41 +123,55 @@ local function note_common(key, limit, line, fresh)
   redis.call("HSET", limit_of(key), "common", common)
 end
 
--- The marks of tasks out of a line: id -> mark.
-local function marks_in_line(limit, ids)
-  if limit.common == "" then return marks_of(ids) end
-  local mark, found = read_mark(limit.common), {}
-  for _, id in ipairs(ids) do
-    found[id] = mark
-  end
-  return found
-end
-
--- Take the first tasks {id, rank, id, rank, ...} of a line out of where they wait. Returns their ids, and id ->
--- mark. `fresh` ones come in this call, and wait nowhere yet. A purge leaves others behind in the line, which
--- it will cancel.
-local function take_waiting(limit, heads, fresh)
-  local ids, old, queues = {}, {}, {}
+-- The first tasks of a line, out of it and out of where they wait: their ids, ranks and marks. `fresh` ones come
+-- in this call, and wait nowhere yet. Any other that waits nowhere was put aside by a purge, which will cancel it.
+local function drawn(key, limit, most, fresh)
+  local ids, ranks, marks, heads = {}, {}, {}, redis.call("ZPOPMIN", line_of(key), most)
+  local common = limit.common ~= "" and read_mark(limit.common)
+  local is_plain = common and not next(fresh) and not is_purging()
+  local known = {}
   for i = 1, #heads, 2 do
-    local id = heads[i]
-    ids[#ids + 1] = id
-    if not fresh[id] then old[#old + 1] = id end
+    known[#known + 1] = heads[i]
   end
-  local marks = marks_in_line(limit, old)
-  local is_purging = #old > 0 and redis.call("EXISTS", ASIDE) == 1
-  for _, id in ipairs(old) do
-    local queue = marks[id] and marks[id].l.q
-    if is_purging or not queue then
-      if not queue or redis.call("SREM", waiting_of(queue), id) == 0 then marks[id] = nil end
-    else
-      queues[queue] = queues[queue] or {}
-      table.insert(queues[queue], id)
+  if is_plain and #known > 0 then redis.call("SREM", waiting_of(common.l.q), unpack(known)) end
+  local others = common and {} or marks_of(known)
+  for n, id in ipairs(known) do
+    local mark = common or fresh[id] or others[id]
+    if is_plain or fresh[id] or mark and redis.call("SREM", waiting_of(mark.l.q), id) == 1 then
+      local last = #ids + 1
+      ids[last], ranks[last], marks[last] = id, heads[n * 2], mark
     end
   end
-  for queue, gone in pairs(queues) do
-    redis.call("SREM", waiting_of(queue), unpack(gone))
+  return ids, ranks, marks, #known
+end
+
+-- Tasks that come now, {rank, id, ...}, as drawn() would tell.
+local function coming(line, fresh)
+  local ids, ranks, marks = {}, {}, {}
+  for i = 1, #line, 2 do
+    local id = line[i + 1]
+    local last = #ids + 1
+    ids[last], ranks[last], marks[last] = id, line[i], fresh[id]
   end
-  return ids, marks
+  return ids, ranks, marks
+end
+
+-- Tasks of a key are admitted beside `count` others of it: into `ready`, and out of `fresh`.
+local function let_in(key, limit, count, fresh, ready, ids, ranks, marks)
+  if #ids == 0 then return end
+  for n, id in ipairs(ids) do
+    local its = marks[n].l
+    local set = ready[its.q]
+    if not set then
+      set = {}
+      ready[its.q] = set
+    end
+    set[#set + 1] = rank_of(its, ranks[n], count + n - 1)
+    set[#set + 1] = id
+    fresh[id] = nil
+  end
+  redis.call("SADD", admitted_of(key), unpack(ids))
+  if limit.n > 0 then redis.call("SADD", reserved_of(key), unpack(ids)) end
 end
 
 -- Leave the key as it is to be found later, with so many admitted tasks: parked if it waits for a token or was
@@ -173,6 +187,10 @@ local function rest(key, limit, count, is_drained, at)
   if limit.n > 0 then
     redis.call(is_used and "SADD" or "SREM", RATED, key)
     any_rates = nil
+  elseif not is_used and has_rates() then -- it had a rate before
+    redis.call("ZREM", PARKED, key)
+    redis.call("SREM", RATED, key)
+    any_rates = nil
   end
   if is_used then
     if limit.n > 0 then redis.call("PERSIST", limit_of(key)) end
@@ -183,17 +201,6 @@ local function rest(key, limit, count, is_drained, at)
   end
 end
 
--- The first tasks of a line, taken out of it: {id, rank, ...}. Those that come now, {rank, id, ...}, are in it
--- already, unless they all go straight in.
-local function heads_of(key, most, straight)
-  if not straight then return redis.call("ZPOPMIN", line_of(key), most) end
-  local heads = {}
-  for i = 1, #straight do
-    heads[i] = straight[i % 2 == 1 and i + 1 or i - 1]
-  end
-  return heads
-end
-
 -- Admit all that a key has room for, also of those that come now: {rank, id, ...}. Adds them to `ready`, and
 -- takes them out of `fresh` {id -> mark}.
 local function admit(key, of, line, fresh, ready)
@@ -202,42 +209,30 @@ local function admit(key, of, line, fresh, ready)
   local count = redis.call("SCARD", admitted_of(key))
   local reserved = limit.n > 0 and redis.call("SCARD", reserved_of(key)) or 0
   local room, at = room_for(limit, count, reserved)
-  local fits = line and #line / 2 <= math.min(room, budget)
-  local straight = fits and redis.call("EXISTS", line_of(key)) == 0 and line
-  if line and not straight then
+  local is_drained = false
+  local function let(ids, ranks, marks)
+    let_in(key, limit, count, fresh, ready, ids, ranks, marks)
+    count, reserved = count + #ids, reserved + #ids
+    room, at = room_for(limit, count, reserved)
+  end
+  if line and #line / 2 <= math.min(room, budget) and redis.call("EXISTS", line_of(key)) == 0 then
+    budget = budget - #line / 2
+    let(coming(line, fresh))
+    is_drained = true
+  elseif line then
     note_common(key, limit, line, fresh)
     redis.call("ZADD", line_of(key), unpack(line))
   end
-  local is_drained = false
   while room > 0 and not is_drained do
     local most = math.min(room, budget)
     if most == 0 then
       at = now -- the promoter goes on
       break
     end
-    local heads = heads_of(key, most, straight)
-    is_drained = straight or #heads / 2 < most
-    budget = budget - #heads / 2
-    local those, marks = take_waiting(limit, heads, fresh)
-    local ids = {}
-    for n, id in ipairs(those) do
-      local mark = fresh[id] or marks[id]
-      if mark then
-        local its = mark.l
-        local set = ready[its.q] or {}
-        set[#set + 1] = rank_of(its, heads[n * 2], count + #ids)
-        set[#set + 1] = id
-        ready[its.q] = set
-        ids[#ids + 1] = id
-        fresh[id] = nil
-      end
-    end
-    if #ids > 0 then
-      redis.call("SADD", admitted_of(key), unpack(ids))
-      if limit.n > 0 then redis.call("SADD", reserved_of(key), unpack(ids)) end
-    end
-    count, reserved = count + #ids, reserved + #ids
-    room, at = room_for(limit, count, reserved)
+    local ids, ranks, marks, looked_at = drawn(key, limit, most, fresh)
+    is_drained = looked_at < most
+    budget = budget - looked_at
+    let(ids, ranks, marks)
   end
   rest(key, limit, count, is_drained, at)
 end
@@ -293,8 +288,8 @@ local function tell_waiting(ids, states)
       at[id] = n
     end
   end
-  for key, some in pairs(by_limit(marks_of(pending))) do
-    for n, rank in ipairs(redis.call("ZMSCORE", line_of(key), unpack(some))) do
+  for mark, some in pairs(by_mark(pending)) do
+    for n, rank in ipairs(mark.l and redis.call("ZMSCORE", line_of(mark.l.k), unpack(some)) or {}) do
       local i = at[some[n]]
       if rank then states[i] = "waiting" .. string.sub(states[i] or FIRST, 8) end
     end
@@ -304,7 +299,6 @@ end
 -- Keys that have a token by now may have room: write_all() will see.
 local MOST_UNPARKED = 100
 local function unpark(most)
-  if not has_marks() then return 0 end
   local due = redis.call("ZRANGEBYSCORE", PARKED, "-inf", now, "LIMIT", 0, math.min(most, MOST_UNPARKED))
   for _, key in ipairs(due) do
     redis.call("ZREM", PARKED, key)

@@ -1,5 +1,6 @@
 -- marks: what a script has to know of the few tasks that have a unique key or limits.
 
+local touched = {} -- key of a limit that may have got room -> what a task of its says of it, or true
 local any_marks -- whether there are any; unknown until somebody asks
 
 -- Whether any task has a mark. Costs one question a call.
@@ -36,8 +37,24 @@ end
 local function marks_of(ids)
   local found = {}
   if #ids == 0 or not has_marks() then return found end
-  for n, mark in ipairs(ask(MARKS, ids)) do
-    if mark then found[ids[n]] = read_mark(mark) end
+  for n, text in ipairs(ask(MARKS, ids)) do
+    if text then found[ids[n]] = read_mark(text) end
+  end
+  return found
+end
+
+-- Those of some tasks that have marks, by them: table -> {id, ...}.
+local function by_mark(ids)
+  local found = {}
+  if #ids == 0 or not has_marks() then return found end
+  local last, some -- most often the next task has the same one
+  for n, text in ipairs(ask(MARKS, ids)) do
+    if text and text ~= last then
+      local mark = read_mark(text)
+      last, some = text, found[mark] or {}
+      found[mark] = some
+    end
+    if text then some[#some + 1] = ids[n] end
   end
   return found
 end

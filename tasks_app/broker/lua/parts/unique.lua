@@ -1,4 +1,4 @@
--- unique: a key that at most one task has: until that is over, or for a period after its submit.
+-- unique, made when first called for: a key that at most one task has: until that is over, or for a period after its submit.
 
 -- The task that has a key, and when the first of those was submitted that it stands for (ms, as text).
 local function owner_of(key)
@@ -14,11 +14,13 @@ local function own(unique, id, first)
   end
 end
 
--- Take their keys from tasks that are over, but for those that a period holds.
+-- Take their keys from tasks that are over, but for those that a period holds. `marks` as by_mark() tells.
 local function let_go(marks)
-  for id, mark in pairs(marks) do
-    if mark.u and mark.u.ms == 0 and owner_of(mark.u.k) == id then
-      redis.call("DEL", unique_of(mark.u.k))
+  for mark, ids in pairs(marks) do
+    local key = mark.u and mark.u.ms == 0 and mark.u.k
+    local owner = key and owner_of(key)
+    for _, id in ipairs(owner and ids or {}) do
+      if owner == id then redis.call("DEL", unique_of(key)) end
     end
   end
 end

@@ -72,7 +72,7 @@ local function handed_over(queue, executor)
   if not written then return end
   redis.call("ZREM", ready_of(queue), id)
   hold(executor, { id, written }, { id, token })
-  spend({ id })
+  if has_marks() then limits().spend({ id }) end
   return token .. " " .. id .. " " .. #written .. "\n" .. written .. definition
 end
 
@@ -132,11 +132,11 @@ end
 local function write_all()
   local moves = #ended > 0 or next(ready) or #back > 0 or next(touched)
   if moves and has_marks() then
-    local marks = marks_of(ended)
-    let_go(marks)
-    leave(marks)
-    leave(marks_of(back))
-    for id, mark in pairs(line_up(ready)) do
+    local marks = by_mark(ended)
+    unique().let_go(marks)
+    limits().leave(marks)
+    limits().leave(by_mark(back))
+    for id, mark in pairs(limits().line_up(ready)) do
       local queue = mark.l.q
       waiting[queue] = waiting[queue] or {}
       table.insert(waiting[queue], id)

@@ -43,6 +43,14 @@ def finished(sender, task_result, **kwargs):
     _write_down("finished", sender, task_result)
 
 
+@receiver([signals.task_started, signals.task_finished], sender=BACKEND)
+async def heard_by_a_coroutine(task_result, **kwargs):
+    if task_result.task.name in ("awaited", "awaited_in_a_coroutine"):
+        await apps.get_model("bookshop", "Page").objects.acreate(
+            text=f"{task_result.id}: {task_result.status}"
+        )
+
+
 @receiver([signals.task_enqueued, signals.task_started, signals.task_finished])
 def broken(task_result, **kwargs):
     if task_result.task.name == "touchy":

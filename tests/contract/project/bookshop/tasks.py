@@ -71,6 +71,21 @@ def look_at_myself(context, *args):
     }
 
 
+@task(takes_context=True)
+def ask_for_myself(context):
+    """Return what an attempt finds where everybody looks."""
+    result = context.task_result
+    result.refresh()
+    return [result.status, result.attempts, result.is_finished]
+
+
+@task(takes_context=True)
+async def ask_for_myself_in_a_coroutine(context):
+    """Return what an attempt finds where everybody looks."""
+    result = await context.task_result.task.aget_result(context.task_result.id)
+    return [result.status, result.attempts, result.is_finished]
+
+
 @task(priority=50, queue_name="mail")
 def important():
     """Be declared with options."""
@@ -125,6 +140,16 @@ def leave(name):
 async def leave_a_coroutine():
     """Raise SystemExit on the event loop."""
     sys.exit(3)
+
+
+@task
+def awaited():
+    """Be heard by a receiver that is a coroutine function."""
+
+
+@task
+async def awaited_in_a_coroutine():
+    """Be heard by a receiver that is a coroutine function."""
 
 
 @task

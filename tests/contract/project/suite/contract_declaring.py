@@ -60,6 +60,32 @@ def test_a_change_that_cannot_be_is_refused(changes, error):
         tasks.add.using(**changes)
 
 
+def test_a_priority_is_whole_also_as_a_float_and_kept_as_what_it_is():
+    changed = tasks.add.using(priority=3.0)
+
+    found = tasks.add.get_result(finished(changed.enqueue(1)).id)
+
+    assert found.task == changed and type(found.task.priority) is int
+
+
+def test_a_new_result_is_what_everybody_finds():
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    result = tasks.add.using(run_after=later).enqueue((1,), second=b"2")
+
+    assert tasks.add.get_result(result.id) == result
+    assert async_to_sync(tasks.add.aget_result)(result.id) == result
+
+
+def test_the_checks_of_a_backend_tell_what_is_wrong_with_it():
+    options = {"ENQUEUED": "direct"}
+
+    with override_settings(TASKS={"default": {"BACKEND": BACKEND, "OPTIONS": options}}):
+        (message,) = task_backends["default"].check()
+
+    assert "Did you mean ENQUEUE?" in message.msg
+    assert list(task_backends["default"].check()) == []
+
+
 @pytest.mark.parametrize("refused", [awkward.hidden, awkward.nameless, awkward.Shelf.stacked])
 def test_what_no_path_leads_to_is_refused_when_it_is_enqueued(refused):
     before = Heard.objects.count()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta, timezone
 
+import loose
 import pytest
 from asgiref.sync import async_to_sync
 from bookshop import tasks
@@ -121,6 +122,15 @@ def test_the_first_attempt_is_told_that_it_is_the_first_and_all_that_was_overrid
     }  # fmt: skip
     found = tasks.look_at_myself.get_result(result.id)
     assert found.task == changed
+
+
+@pytest.mark.parametrize("ask", [tasks.ask_for_myself, tasks.ask_for_myself_in_a_coroutine])
+def test_an_attempt_that_asks_for_its_own_result_finds_that_it_runs(ask):
+    assert value_of(ask.enqueue()) == ["RUNNING", 1, False]
+
+
+def test_a_task_outside_of_every_app_is_run_like_any_other():
+    assert value_of(loose.wander.enqueue(3)) == 3
 
 
 def test_zero_and_default_are_overrides_too():

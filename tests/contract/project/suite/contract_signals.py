@@ -2,10 +2,11 @@
 
 import os
 
+import pytest
 from asgiref.sync import async_to_sync
 from bookshop import tasks
 from bookshop.api import signals, task_backends
-from bookshop.models import Heard
+from bookshop.models import Heard, Page
 from waiting import finished, value_of, wait_until
 
 OURS = "tasks_app.backends.RedisBackend"
@@ -42,6 +43,30 @@ def test_the_end_of_a_failure_is_told_while_the_exception_is_at_hand():
 
     assert (ended.status, ended.errors) == ("FAILED", ["builtins.ValueError"])
     assert ended.exception == "ValueError"
+
+
+def test_who_hears_of_a_coroutine_may_use_the_database_too():
+    returned = finished(tasks.slowly.enqueue(1))
+    raised = finished(tasks.leave_a_coroutine.enqueue())
+
+    for result, exception in ((returned, ""), (raised, "SystemExit")):
+        by_signal = {each.signal: each for each in heard_of(result)}
+        assert by_signal["started"].pid == by_signal["finished"].pid != os.getpid()
+        assert by_signal["started"].status == "RUNNING"
+        assert (by_signal["finished"].status, by_signal["finished"].exception) == (
+            result.status,
+            exception,
+        )
+    assert "asgiref" not in raised.errors[0].traceback
+
+
+@pytest.mark.parametrize("task", [tasks.awaited, tasks.awaited_in_a_coroutine])
+def test_a_receiver_may_be_a_coroutine_function(task):
+    result = finished(task.enqueue())
+
+    for status in ("RUNNING", "SUCCESSFUL"):
+        text = f"{result.id}: {status}"
+        wait_until(lambda text=text: Page.objects.filter(text=text).exists())
 
 
 def test_an_attempt_that_is_followed_by_another_is_no_end():

@@ -1,0 +1,1 @@
+"""What requests about tasks and queues may hold, and what answers hold: a module for each."""
