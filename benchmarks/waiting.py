@@ -9,7 +9,7 @@ from tasks_app.slices import slices
 from tests.redis_server import RedisServer
 
 from .report import Line
-from .work import SLICE, messages
+from .work import SLICE, messages, wait_until
 
 FEW = 1000
 CLAIMS = 60
@@ -36,6 +36,7 @@ def _measure(queue: Broker, count: int) -> list[Line]:
     empty = client.info("memory")["used_memory"]
     _fill(queue, count)
     used = client.info("memory")["used_memory"] - empty
+    wait_until(lambda: _is_at_rest(client.info("persistence")), "the rewrite of the log")
     many = {limit: _claim_ms(queue, limit) for limit in LIMITS}
     lines = [Line(f"memory of a waiting task, {count:,} of them", used / count, "bytes")]
     for limit in LIMITS:
@@ -52,6 +53,11 @@ def _fill(queue: Broker, count: int) -> None:
             queue.submit_many(some)
         changes = queue.changes(1000)
         queue.acknowledge(changes)  # as the recorder would
+
+
+def _is_at_rest(persistence: dict) -> bool:
+    """Whether the server does not write its log anew: as long a first write copies a page."""
+    return not persistence["aof_rewrite_in_progress"] and not persistence["aof_rewrite_scheduled"]
 
 
 def _claim_ms(queue: Broker, limit: int) -> float:
