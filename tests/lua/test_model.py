@@ -113,7 +113,7 @@ MUTANTS = {  # what is wrong -> (operation, text, what stands there instead)
     "forget without the version": ("forget", "if version == ARGV[n * 3] and", "if version and"),
     "forget of what is open": (
         "forget",
-        'and string.find(FINAL, " " .. status .. " ", 1, true) then',
+        "and is_final(status) then",
         "then",
     ),
     "a retry that forgets the epoch": (

@@ -26,7 +26,7 @@ MUTANTS = {  # what is wrong -> (operation, text, what stands there instead)
     ),
     "what is over keeps its key": (
         "submit",
-        'if string.find(FINAL, " " .. state.status .. " ", 1, true) then return nil end',
+        "if is_final(state.status) then return nil end",
         "",
     ),
     "what is in hand is replaced": (

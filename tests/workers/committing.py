@@ -100,6 +100,13 @@ class Program:
         self.popen.communicate()
 
 
+def enqueues_into(database):
+    """TASKS with one alias, whose outbox is in that database."""
+    options = {"DATABASE": database}
+    backend = "tasks_app.backends.RedisBackend"
+    return {"default": {"BACKEND": backend, "QUEUES": [], "OPTIONS": options}}
+
+
 @contextmanager
 def programs(broker, database, request):
     """Starts programs, by their text, on the servers of a test; they end with it."""

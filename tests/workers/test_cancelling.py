@@ -19,7 +19,7 @@ from ..conftest import PATIENCE_SECONDS, wait_until
 from ..lua.world import task
 from ..postgres import on_both_databases
 from ..tasks.executing import EXECUTOR, WORKER, Hands
-from .committing import ENQUEUE, programs
+from .committing import ENQUEUE, enqueues_into, programs
 
 START = """
 from tasks_app import actions
@@ -38,12 +38,7 @@ AN_HOUR_US = 3_600_000_000
 
 @pytest.fixture(autouse=True)
 def _alias(database, settings):
-    options = {"DATABASE": database}
-    settings.TASKS = {
-        "default": {
-            "BACKEND": "tasks_app.backends.RedisBackend", "QUEUES": [], "OPTIONS": options,
-        }
-    }  # fmt: skip
+    settings.TASKS = enqueues_into(database)
 
 
 @pytest.fixture

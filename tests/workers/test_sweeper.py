@@ -20,7 +20,7 @@ from ..conftest import PATIENCE_SECONDS, wait_until
 from ..lua.world import task
 from ..postgres import ALIAS, on_both_databases
 from ..tasks.executing import Hands
-from .committing import ENQUEUE, SWEEP, programs
+from .committing import ENQUEUE, SWEEP, enqueues_into, programs
 from .processes import processes
 
 SHORT = "outbox.TURN_US = sweeper.TURN_US = 200_000\n"
@@ -28,12 +28,7 @@ SHORT = "outbox.TURN_US = sweeper.TURN_US = 200_000\n"
 
 @pytest.fixture(autouse=True)
 def _alias(database, settings):
-    options = {"DATABASE": database}
-    settings.TASKS = {
-        "default": {
-            "BACKEND": "tasks_app.backends.RedisBackend", "QUEUES": [], "OPTIONS": options,
-        }
-    }  # fmt: skip
+    settings.TASKS = enqueues_into(database)
 
 
 @pytest.fixture

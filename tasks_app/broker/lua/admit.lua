@@ -22,7 +22,7 @@ end
 -- Whether a task was retried since it ended badly: its next end decides then.
 local function is_open(id)
   local definition, state = redis.call("HGET", PAYLOADS, id), redis.call("HGET", STATES, id)
-  return definition and not string.find(FINAL, " " .. read_state(state).status .. " ", 1, true)
+  return definition and not is_final(read_state(state).status)
 end
 
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
@@ -36,15 +36,13 @@ for n, id in ipairs(ids) do
   if is_due and redis.call("SREM", waiting_of(waits(definition)), id) == 1 then
     decided[#decided + 1] = id
     if line ~= "" then
-      move(state, "cancelled")
-      append_to_run(state, line, 0)
-      count("cancelled")
+      call_off(id, state, line)
       redis.call("ZREM", expiring_of(waits(definition)), id)
     else
       move(state, at > now and "scheduled" or "pending")
       place(id, definition, at)
+      keep(id, state)
     end
-    keep(id, state)
   end
 end
 write_all()

@@ -57,7 +57,7 @@ local function amend(n, id, definition, new, new_mark)
   local state, queue = read_state(states[n]), waits(definition)
   local set, score = place_of(id, state.status, queue)
   if not set then
-    local is_held = state.owner ~= "" or string.find(FINAL, " " .. state.status .. " ", 1, true)
+    local is_held = state.owner ~= "" or is_final(state.status)
     return is_held and state.status or "aside"
   end
   if not has_room(waits(new), tonumber(ARGV[1])) then return "queues" end

@@ -17,10 +17,7 @@ local payloads = {}
 for i = 3, #ARGV, 2 do
   local id = ARGV[i]
   if redis.call("HEXISTS", PAYLOADS, id) == 0 then
-    local state = read_state(false)
-    move(state, "cancelled")
-    append_to_run(state, ARGV[2], 0)
-    keep(id, state)
+    call_off(id, read_state(false), ARGV[2])
     payloads[#payloads + 1] = id
     payloads[#payloads + 1] = ARGV[i + 1]
   end
@@ -28,7 +25,6 @@ end
 if #payloads > 0 then
   redis.call("HSET", PAYLOADS, unpack(payloads))
   count("submitted", #payloads / 2)
-  count("cancelled", #payloads / 2)
 end
 write_all()
 return { "ok" }

@@ -28,10 +28,7 @@ for n, id in ipairs(ids) do
     local state = read_state(states[n])
     local owner = state.owner
     before[n] = state.status
-    if move(state, "cancelled") then
-      append_to_run(state, ARGV[1], before[n] == "processing" and state.starts or 0)
-      keep(id, state)
-      count("cancelled")
+    if call_off(id, state, ARGV[1], before[n] == "processing" and state.starts) then
       local queue = waits(definitions[n])
       redis.call("ZREM", ready_of(queue), id)
       redis.call("ZREM", scheduled_of(queue), id)

@@ -21,7 +21,7 @@ local dropped, late = {}, 0
 local states, definitions = ask(STATES, ids), ask(PAYLOADS, ids)
 for n, id in ipairs(ids) do
   local status, version = string.match(states[n] or "", "^(%a+)|%d+|%d+|(%d+)|")
-  if version == ARGV[n * 3] and string.find(FINAL, " " .. status .. " ", 1, true) then
+  if version == ARGV[n * 3] and is_final(status) then
     dropped[#dropped + 1] = id
     late = late + tonumber(ARGV[n * 3 + 1])
     local queue, _, expires = waits(definitions[n])

@@ -26,10 +26,6 @@ for i = 5, #ARGV, 6 do
 end
 ids = fitting(ids)
 
-local function is_final(state)
-  return string.find(FINAL, " " .. state.status .. " ", 1, true) ~= nil
-end
-
 -- Less than 0 if `a` is of an earlier run than `b`, more if of a later one.
 local function compare_runs(a, b)
   local epochs = a.epoch - b.epoch
@@ -41,13 +37,13 @@ end
 local function is_sound(state, recorded)
   local runs = compare_runs(state, recorded)
   if runs ~= 0 then return runs > 0 end
-  if is_final(recorded) then return is_final(state) and state.version - recorded.version == 0 end
+  if is_final(recorded.status) then return is_final(state.status) and state.version - recorded.version == 0 end
   return state.version - recorded.version >= 0
 end
 
 local function verdict(definition, state, recorded)
   if definition and is_sound(state, recorded) then return "kept" end
-  if not is_final(recorded) then return "restored" end
+  if not is_final(recorded.status) then return "restored" end
   return definition and "dropped" or "kept"
 end
 

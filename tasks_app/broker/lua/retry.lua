@@ -20,7 +20,7 @@ if redis.call("HEXISTS", PAYLOADS, id) == 0 then
 end
 
 local before = state.status
-if not string.find(FINAL, " " .. before .. " ", 1, true) then return { before } end
+if not is_final(before) then return { before } end
 local mark = ARGV[8] ~= "" and cjson.decode(ARGV[8])
 local asked = mark and mark.u
 if asked and asked.ms > 0 then asked = nil end -- a period counts from a submit, which this is none

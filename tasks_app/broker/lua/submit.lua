@@ -103,13 +103,6 @@ for queue in pairs(most_waiting > 0 and queues or {}) do
   if length_of(queue) > most_waiting then return { "full", queue } end
 end
 
-local function cancel(id, state, by)
-  move(state, "cancelled")
-  append_to_run(state, by, 0)
-  keep(id, state)
-  count("cancelled")
-end
-
 -- End a task that a new one replaces, wherever it waits.
 local function end_replaced(id, state, definition, by)
   local queue = waits(definition)
@@ -117,13 +110,13 @@ local function end_replaced(id, state, definition, by)
   redis.call("ZREM", scheduled_of(queue), id)
   redis.call("SREM", waiting_of(queue), id)
   redis.call("ZREM", expiring_of(queue), id)
-  cancel(id, state, by)
+  call_off(id, state, by)
 end
 
 -- Let a new task wait where it belongs; or end it, if it is one of another's.
 local function put(id, definition, at)
   local status = has_parents[id] and "waiting" or at > now and "scheduled" or "pending"
-  if ends_with[id] then return cancel(id, read_state(false, status), ends_with[id]) end
+  if ends_with[id] then return call_off(id, read_state(false, status), ends_with[id]) end
   if status == "pending" then
     changed_ids[#changed_ids + 1] = id -- a task without a state is pending
   else

@@ -29,10 +29,7 @@ for n, id in ipairs(ids) do
   local state = read_state(states[n])
   if definitions[n] and state.owner == "" then
     local queue, _, expires = waits(definitions[n])
-    if not is_back(id, state, queue) and move(state, "cancelled") then
-      append_to_run(state, ARGV[3], 0)
-      keep(id, state)
-      count("cancelled")
+    if not is_back(id, state, queue) and call_off(id, state, ARGV[3]) then
       if expires ~= "0" then redis.call("ZREM", expiring_of(queue), id) end
       cancelled = cancelled + 1
     end

@@ -43,6 +43,10 @@ local function read_state(raw, waiting)
     failures = failures, crashes = crashes, owner = owner, changed = changed, attempts = attempts }
 end
 
+local function is_final(status)
+  return string.find(FINAL, " " .. status .. " ", 1, true) ~= nil
+end
+
 -- Whether the move is in the table of states.py; if so, made. A refused move changes nothing.
 local function move(state, status, owner)
   if not string.find(MOVES, " " .. state.status .. ">" .. status .. " ", 1, true) then

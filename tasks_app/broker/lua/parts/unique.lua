@@ -36,7 +36,7 @@ local function open_task(id)
   local definition = redis.call("HGET", PAYLOADS, id)
   if not definition then return nil end
   local state = read_state(redis.call("HGET", STATES, id))
-  if string.find(FINAL, " " .. state.status .. " ", 1, true) then return nil end
+  if is_final(state.status) then return nil end
   local queue = waits(definition)
   local set = state.status == "pending" and ready_of(queue)
     or (state.status == "scheduled" or state.status == "retrying") and scheduled_of(queue)

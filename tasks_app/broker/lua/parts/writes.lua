@@ -29,11 +29,20 @@ end
 
 local function keep(id, state)
   keep_text(id, write_state(state))
-  if string.find(FINAL, " " .. state.status .. " ", 1, true) then
+  if is_final(state.status) then
     ended[#ended + 1] = id
   elseif state.owner == "" then
     back[#back + 1] = id
   end
+end
+
+-- End an open task as cancelled; false if it is none. `line` is of its start `number`, 0 if it had not begun.
+local function call_off(id, state, line, number)
+  if not move(state, "cancelled") then return false end
+  append_to_run(state, line, number or 0)
+  keep(id, state)
+  count("cancelled")
+  return true
 end
 
 -- Let a task wait for others, until admit.lua decides.
